@@ -1,0 +1,119 @@
+//! What the shell tells the leader: the complete list of things that can happen to it.
+
+use caprock_model::Millis;
+use caprock_proto::caprock::{registry::Entry, session};
+use caprock_proto::mesos::v1::{MasterInfo, scheduler};
+use caprock_registry::{LogIndex, Outcome};
+
+/// Raft term of a leadership; every leadership has a new one.
+pub type Term = u64;
+
+/// A request of one scheduler or operator that waits for a [`crate::Effect::Reply`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// One event stream of a scheduler (one accepted SUBSCRIBE request).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// One gRPC stream of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AgentSessionId(pub u64);
+
+/// A command on its way through the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProposalId(pub u64);
+
+/// What the leader asked to be woken for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimerKey {
+    /// Run the allocator on what changed.
+    Allocate,
+    /// Run the allocator over everything (the allocation interval).
+    AllocateAll,
+    /// Send HEARTBEAT on one stream.
+    Heartbeat(SessionId),
+    /// A disconnected framework's failover deadline.
+    FrameworkDeadline(String),
+    /// An offer's `--offer-timeout`.
+    OfferExpiry(String),
+    /// Ping the attached agents and count the misses.
+    PingAgents,
+    /// An agent that has not attached since the election or since it disconnected.
+    AgentDeadline(String),
+    /// Write the coalesced status updates to the log.
+    FlushUpdates,
+    /// Filters that run out.
+    ExpireFilters,
+}
+
+/// Who sends a scheduler call, as the HTTP shell knows it.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// Authenticated principal, if authentication is on.
+    pub principal: Option<String>,
+    /// The `Mesos-Stream-Id` header of the request.
+    pub stream_id: Option<String>,
+}
+
+/// One input of [`crate::Leader::step`].
+#[derive(Debug)]
+pub enum Input {
+    /// This member leads `term` and has applied everything before it.
+    Elected {
+        term: Term,
+        /// Fresh for this leadership: id (random), address, hostname, version.
+        master: MasterInfo,
+    },
+    /// This member does not lead any more (or cannot prove it): all sessions end.
+    Deposed,
+    /// A SUBSCRIBE call. The shell has chosen the session and its stream id, and
+    /// answers 200 with the stream only when told so by [`crate::Reply::Stream`].
+    Subscribe {
+        request: RequestId,
+        caller: Caller,
+        session: SessionId,
+        /// Random UUID in text form.
+        stream_id: String,
+        framework_id: Option<String>,
+        subscribe: scheduler::call::Subscribe,
+    },
+    /// Any other scheduler call, decoded and with its required fields present.
+    Call { request: RequestId, caller: Caller, call: scheduler::Call },
+    /// The scheduler closed its stream, or was cut off.
+    SessionClosed(SessionId),
+    /// An operator removes a framework (the TEARDOWN of the operator API).
+    TeardownFramework { request: RequestId, framework_id: String },
+    /// An agent opened a session stream with this master.
+    AgentConnected { session: AgentSessionId, hello: session::Hello },
+    /// A message on such a stream.
+    AgentMessage { session: AgentSessionId, message: session::from_agent::Message },
+    /// The stream ended.
+    AgentDisconnected(AgentSessionId),
+    /// A proposal ended.
+    Applied { proposal: ProposalId, result: Result<Applied, ProposalFailure> },
+    /// The time that a [`crate::Effect::Wake`] asked for has come.
+    Timer(TimerKey),
+}
+
+/// A proposal that was committed and applied.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    pub index: LogIndex,
+    pub outcome: Outcome,
+}
+
+/// A proposal that this leader does not know to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProposalFailure {
+    /// Certainly not in the log: too many proposals at once, or not the leader.
+    Refused,
+    /// It may or may not become applied (leadership lost, deadline passed).
+    Unknown,
+}
+
+/// A command for the log as the leader makes it.
+pub type ProposedEntry = Entry;
+
+/// Wall-clock time that the shell stamps on each step.
+pub type Now = Millis;
