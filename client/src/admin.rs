@@ -1,0 +1,116 @@
+//! The administrator's gRPC service of each member: quorum status and leadership.
+
+use std::time::Duration;
+
+use caprock_proto::caprock::admin::admin_client::AdminClient;
+use caprock_proto::caprock::admin::{
+    DigestRequest, DigestResponse, QuorumStatusRequest, QuorumStatusResponse,
+    TransferLeaderRequest, TransferLeaderResponse,
+};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{ClientError, Masters};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A client of the members themselves, not of the cluster as a whole.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    masters: Masters,
+}
+
+impl Admin {
+    /// A client of these members.
+    pub fn new(masters: Masters) -> Self {
+        Admin { masters }
+    }
+
+    /// What each member says of itself, in the order of the list.
+    pub async fn status_of_each(&self) -> Vec<(String, Result<QuorumStatusResponse, ClientError>)> {
+        let mut all = Vec::new();
+        for address in self.masters.addresses() {
+            all.push((address.clone(), self.status(address).await));
+        }
+        all
+    }
+
+    /// What one member says of itself.
+    pub async fn status(&self, address: &str) -> Result<QuorumStatusResponse, ClientError> {
+        let mut client = connect(address).await?;
+        let answer = client.quorum_status(QuorumStatusRequest {}).await;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|s| refused(address, &s))
+    }
+
+    /// Digest of one member's registry.
+    pub async fn digest(&self, address: &str) -> Result<DigestResponse, ClientError> {
+        let mut client = connect(address).await?;
+        let answer = client.digest(DigestRequest {}).await;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|s| refused(address, &s))
+    }
+
+    /// Makes the leader hand over, to `to` or to whoever is furthest ahead.
+    ///
+    /// # Errors
+    /// No member knows a leader, or the leader could not hand over.
+    pub async fn transfer_leader(
+        &self,
+        to: Option<u64>,
+    ) -> Result<TransferLeaderResponse, ClientError> {
+        let address = self.leader_address().await?;
+        let mut client = connect(&address).await?;
+        let request = TransferLeaderRequest {
+            to_member_id: to.unwrap_or(0),
+        };
+        let answer = client.transfer_leader(request).await;
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|s| refused(&address, &s))
+    }
+
+    async fn leader_address(&self) -> Result<String, ClientError> {
+        let mut last = "no member knows a leader".to_owned();
+        for address in self.masters.addresses() {
+            match self.status(address).await {
+                Ok(status) => {
+                    if let Some(leader) = status.leader {
+                        return Ok(leader.address);
+                    }
+                }
+                Err(e) => last = e.to_string(),
+            }
+        }
+        Err(ClientError::Unreachable {
+            tried: self.masters.addresses().join(", "),
+            last,
+        })
+    }
+}
+
+async fn connect(address: &str) -> Result<AdminClient<Channel>, ClientError> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|_| ClientError::BadAddress(address.to_owned()))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(CALL_TIMEOUT);
+    let channel = endpoint
+        .connect()
+        .await
+        .map_err(|e| ClientError::Unreachable {
+            tried: address.to_owned(),
+            last: std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string),
+        })?;
+    Ok(AdminClient::new(channel))
+}
+
+fn refused(address: &str, status: &tonic::Status) -> ClientError {
+    let retryable = matches!(status.code(), tonic::Code::Unavailable);
+    ClientError::Status {
+        address: address.to_owned(),
+        status: if retryable { 503 } else { 500 },
+        text: status.message().to_owned(),
+    }
+}
