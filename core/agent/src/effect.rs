@@ -3,7 +3,7 @@
 
 use caprock_model::{ContainerId, Millis};
 use caprock_proto::caprock::session::from_agent;
-use caprock_proto::mesos::v1::{CommandInfo, ContainerInfo, HealthCheck, CheckInfo, executor};
+use caprock_proto::mesos::v1::{CheckInfo, CommandInfo, ContainerInfo, HealthCheck, executor};
 
 use crate::checkpoint::Write;
 use crate::input::{ConnectionId, LinkId, RequestId, TimerKey};
@@ -13,28 +13,46 @@ pub type Effects = Vec<Effect>;
 
 /// One effect.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved few times; most are the large ones"
+)]
 pub enum Effect {
     /// Make these changes of the checkpoint store durable, all or none.
     Checkpoint(Vec<Write>),
     /// Send a message to one master.
-    ToMaster { link: LinkId, message: from_agent::Message },
+    ToMaster {
+        link: LinkId,
+        message: from_agent::Message,
+    },
     /// Answer an executor's call. Each call is answered exactly once.
     Reply { request: RequestId, reply: Reply },
     /// Send an event on an executor's stream.
-    Event { connection: ConnectionId, event: executor::Event },
+    Event {
+        connection: ConnectionId,
+        event: executor::Event,
+    },
     /// End an executor's stream after what was sent before.
     Close(ConnectionId),
     /// Make the sandbox, fetch the URIs, start the process.
     Launch(Box<LaunchSpec>),
     /// Send a signal to the container's whole process group.
-    Signal { container: ContainerId, signal: Signal },
+    Signal {
+        container: ContainerId,
+        signal: Signal,
+    },
     /// Start the checks of a command task; results come back as CheckResult.
-    StartChecks { container: ContainerId, check: Option<CheckInfo>, health: Option<HealthCheck> },
+    StartChecks {
+        container: ContainerId,
+        check: Option<CheckInfo>,
+        health: Option<HealthCheck>,
+    },
     /// Stop them.
     StopChecks(ContainerId),
     /// The sandbox may be collected from now on, after the collection delay.
     CollectSandbox(ContainerId),
-    /// Step again with [`crate::Input::Timer`] at this time.
+    /// Step again with [`crate::Input::Timer`] at this time. A later one of the same key
+    /// takes the place of an earlier one that has not fired.
     Wake { at: Millis, key: TimerKey },
     /// Something an operator wants to read in the log of the process.
     Log { warning: bool, text: String },
@@ -66,6 +84,12 @@ pub struct LaunchSpec {
     pub checkpoint: bool,
     pub allocation_role: Option<String>,
     pub is_command_task: bool,
+    /// The task that the container runs, unless it is a custom executor's container.
+    pub task_id: Option<String>,
+    /// Set for a task of a pod: the container of the pod's executor, which has no process
+    /// of its own. Its sandbox is made too; the task's lies in it, as
+    /// `containers/<container>` with a link `tasks/<task id>` to it.
+    pub parent: Option<ContainerId>,
 }
 
 /// The answer to an executor's call.

@@ -20,7 +20,10 @@ pub struct RequestId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TimerKey {
     /// Resend the oldest unacknowledged status update of a task.
-    RetryUpdate { framework: FrameworkId, task: String },
+    RetryUpdate {
+        framework: FrameworkId,
+        task: String,
+    },
     /// An executor that has not subscribed since its launch.
     Registration(ContainerId),
     /// Executors that have not come back since the agent restarted.
@@ -35,12 +38,20 @@ pub enum TimerKey {
     MasterSilence,
     /// Send HEARTBEAT on an executor's stream.
     ExecutorHeartbeat(ConnectionId),
-    /// A task that was removed is forgotten from the bounded history.
+    /// The leader has not answered an Attach: ask again.
     Attach,
+    /// The time that a retiring agent gives its executors is over.
+    Retirement,
+    /// Resend the status of an operation that is not acknowledged.
+    RetryOperation(Vec<u8>),
 }
 
 /// One input of [`crate::Agent::step`].
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved few times; most are the large ones"
+)]
 pub enum Input {
     /// The shell has restored the checkpoints and probed the processes: this is the
     /// first input of every life of the agent.
@@ -61,17 +72,32 @@ pub enum Input {
         subscribe: executor::call::Subscribe,
     },
     /// Any other executor call, decoded and with its required fields present.
-    Call { request: RequestId, call: executor::Call },
+    Call {
+        request: RequestId,
+        call: executor::Call,
+    },
     /// The executor's stream ended.
     ConnectionClosed(ConnectionId),
     /// The URIs are fetched and the process runs.
     ContainerStarted { container: ContainerId, pid: u32 },
-    /// The container could not be started; text for the task's status.
-    ContainerFailed { container: ContainerId, message: String },
+    /// The container could not be started (or was killed before it was): the cause, to
+    /// which the task's status adds `Failed to launch container: `. No exit follows.
+    ContainerFailed {
+        container: ContainerId,
+        message: String,
+    },
     /// The process ended. Raw wait(2) word; None when it is not known.
-    ContainerExited { container: ContainerId, wait_status: Option<i32> },
-    /// A check of a command task's health produced a result that is worth an update.
-    CheckResult { container: ContainerId, status: TaskStatus },
+    ContainerExited {
+        container: ContainerId,
+        wait_status: Option<i32>,
+    },
+    /// A check of a task that the agent runs itself produced a result that is worth an
+    /// update. Used are `reason`, `message`, `healthy` and `check_status`; the agent fills
+    /// in the rest, and kills a task after `consecutive_failures` unhealthy results.
+    CheckResult {
+        container: ContainerId,
+        status: TaskStatus,
+    },
     /// The time that a [`crate::Effect::Wake`] asked for has come.
     Timer(TimerKey),
     /// SIGUSR1: kill the executors, unregister, exit.

@@ -20,11 +20,17 @@ pub enum Effect {
     /// Answer a request. Each request is answered exactly once.
     Reply { request: RequestId, reply: Reply },
     /// Send an event on a scheduler's stream.
-    Event { session: SessionId, event: Arc<scheduler::Event> },
+    Event {
+        session: SessionId,
+        event: Arc<scheduler::Event>,
+    },
     /// End a scheduler's stream after what was sent before.
     Close(SessionId),
     /// Send a message to an agent; the shell adds the term.
-    ToAgent { session: AgentSessionId, message: session::from_master::Message },
+    ToAgent {
+        session: AgentSessionId,
+        message: session::from_master::Message,
+    },
     /// End an agent's stream after what was sent before.
     CloseAgent(AgentSessionId),
     /// Step again with [`crate::Input::Timer`] at this time. A later wake of the
@@ -56,6 +62,8 @@ pub enum Reply {
     Forbidden(String),
     /// 404 with this text.
     NotFound(String),
+    /// 409 with this text.
+    Conflict(String),
     /// 501.
     NotImplemented,
     /// 503 with this text: not the leader, or the log does not take more now.

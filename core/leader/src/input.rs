@@ -2,7 +2,7 @@
 
 use caprock_model::Millis;
 use caprock_proto::caprock::{registry::Entry, session};
-use caprock_proto::mesos::v1::{MasterInfo, scheduler};
+use caprock_proto::mesos::v1::{MasterInfo, master, scheduler};
 use caprock_registry::{LogIndex, Outcome};
 
 /// Raft term of a leadership; every leadership has a new one.
@@ -41,7 +41,7 @@ pub enum TimerKey {
     PingAgents,
     /// An agent that has not attached since the election or since it disconnected.
     AgentDeadline(String),
-    /// Write the coalesced status updates to the log.
+    /// Try again to write status updates that the log refused.
     FlushUpdates,
     /// Filters that run out.
     ExpireFilters,
@@ -79,19 +79,37 @@ pub enum Input {
         subscribe: scheduler::call::Subscribe,
     },
     /// Any other scheduler call, decoded and with its required fields present.
-    Call { request: RequestId, caller: Caller, call: scheduler::Call },
+    Call {
+        request: RequestId,
+        caller: Caller,
+        call: scheduler::Call,
+    },
     /// The scheduler closed its stream, or was cut off.
     SessionClosed(SessionId),
-    /// An operator removes a framework (the TEARDOWN of the operator API).
-    TeardownFramework { request: RequestId, framework_id: String },
+    /// A call of the operator API that changes something. The shell has checked that the
+    /// part that its type needs is there, and that the principal may.
+    Operator {
+        request: RequestId,
+        principal: Option<String>,
+        call: Box<master::Call>,
+    },
     /// An agent opened a session stream with this master.
-    AgentConnected { session: AgentSessionId, hello: session::Hello },
+    AgentConnected {
+        session: AgentSessionId,
+        hello: session::Hello,
+    },
     /// A message on such a stream.
-    AgentMessage { session: AgentSessionId, message: session::from_agent::Message },
+    AgentMessage {
+        session: AgentSessionId,
+        message: session::from_agent::Message,
+    },
     /// The stream ended.
     AgentDisconnected(AgentSessionId),
     /// A proposal ended.
-    Applied { proposal: ProposalId, result: Result<Applied, ProposalFailure> },
+    Applied {
+        proposal: ProposalId,
+        result: Result<Applied, ProposalFailure>,
+    },
     /// The time that a [`crate::Effect::Wake`] asked for has come.
     Timer(TimerKey),
 }
