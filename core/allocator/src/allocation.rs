@@ -49,6 +49,10 @@ pub enum Reason {
     NotUnderstood,
     /// Less than the minimum of an offer.
     BelowMinimum,
+    /// The role has reached the limits of its quota.
+    QuotaLimit,
+    /// What is free is kept for the guarantees of other roles.
+    QuotaHeadroom,
     /// The framework refused as much of this agent before.
     Filtered,
     /// The framework's offer constraints exclude the agent.
@@ -57,7 +61,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Reason; 10] = [
+    pub const ALL: [Reason; 12] = [
         Reason::NothingLeft,
         Reason::ReservedToOthers,
         Reason::GpuAgent,
@@ -66,9 +70,31 @@ impl Reason {
         Reason::AgentLacksHierarchicalRole,
         Reason::NotUnderstood,
         Reason::BelowMinimum,
+        Reason::QuotaLimit,
+        Reason::QuotaHeadroom,
         Reason::Filtered,
         Reason::Constraints,
     ];
+}
+
+impl Reason {
+    /// The reason as one word, for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::NothingLeft => "NOTHING_LEFT",
+            Reason::ReservedToOthers => "RESERVED_TO_OTHERS",
+            Reason::GpuAgent => "GPU_AGENT",
+            Reason::RemoteAgent => "REMOTE_AGENT",
+            Reason::AgentLacksMultiRole => "AGENT_LACKS_MULTI_ROLE",
+            Reason::AgentLacksHierarchicalRole => "AGENT_LACKS_HIERARCHICAL_ROLE",
+            Reason::NotUnderstood => "NOT_UNDERSTOOD",
+            Reason::BelowMinimum => "BELOW_MINIMUM",
+            Reason::QuotaLimit => "QUOTA_LIMIT",
+            Reason::QuotaHeadroom => "QUOTA_HEADROOM",
+            Reason::Filtered => "FILTERED",
+            Reason::Constraints => "CONSTRAINTS",
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -84,6 +110,8 @@ impl fmt::Display for Reason {
             }
             Reason::NotUnderstood => "the framework lacks a capability for what is free",
             Reason::BelowMinimum => "less is free than the minimum of an offer",
+            Reason::QuotaLimit => "the role has reached the limits of its quota",
+            Reason::QuotaHeadroom => "what is free is kept for the guarantees of other roles",
             Reason::Filtered => "the framework has refused it for a while",
             Reason::Constraints => "the framework's offer constraints exclude the agent",
         })

@@ -1,5 +1,4 @@
-//! What of an agent's free resources a framework may be offered in a role. Limits and
-//! guarantees of quota cut here, once there are any.
+//! Whether an agent can be offered to a framework at all, and what is worth an offer.
 
 use caprock_model::{Capabilities, Quantities, Resource, Resources, Scalar};
 
@@ -9,7 +8,7 @@ use crate::request::{AgentSupply, Options};
 /// Whether the agent can be offered to the framework in this role at all.
 pub(crate) fn receivable(
     agent: &AgentSupply,
-    role: &str,
+    is_nested_role: bool,
     capabilities: Capabilities,
     options: &Options,
 ) -> Result<(), Reason> {
@@ -22,51 +21,33 @@ pub(crate) fn receivable(
     if capabilities.multi_role && !agent.capabilities.multi_role {
         return Err(Reason::AgentLacksMultiRole);
     }
-    if role.contains('/') && !agent.capabilities.hierarchical_role {
+    if is_nested_role && !agent.capabilities.hierarchical_role {
         return Err(Reason::AgentLacksHierarchicalRole);
     }
     Ok(())
 }
 
-/// What is free for one role on one agent, cut down to what frameworks understand. Most
-/// frameworks understand the same: each cut is made once.
-#[derive(Debug)]
-pub(crate) struct Portions {
-    free: Resources,
-    cuts: [Option<Resources>; 8],
-}
-
-impl Portions {
-    pub(crate) fn new(free: Resources) -> Self {
-        Self {
-            free,
-            cuts: Default::default(),
-        }
-    }
-
-    /// The part that a framework with these capabilities understands.
-    pub(crate) fn understood(&mut self, capabilities: Capabilities) -> &Resources {
-        let cut = usize::from(capabilities.shared_resources)
-            | usize::from(capabilities.revocable_resources) << 1
-            | usize::from(capabilities.reservation_refinement) << 2;
-        let understands = |entry: &Resource| {
-            (!entry.is_shared() || capabilities.shared_resources)
-                && (!entry.is_revocable() || capabilities.revocable_resources)
-                && (!entry.is_refined() || capabilities.reservation_refinement)
-        };
-        self.cuts[cut].get_or_insert_with(|| self.free.filter(understands))
-    }
-}
-
 /// Whether resources are enough for an offer: at least one of the alternatives is in them.
 /// Ranges and sets count by their members. Without alternatives anything is enough.
 pub fn is_allocatable(resources: &Resources, alternatives: &[Quantities]) -> bool {
-    if resources.is_empty() {
+    let all = resources
+        .iter()
+        .map(|entry| (entry, entry.amount().count()));
+    is_enough(&all, alternatives)
+}
+
+/// The same for amounts that are not in a collection.
+pub(crate) fn is_enough<'a>(
+    amounts: &(impl Iterator<Item = (&'a Resource, Scalar)> + Clone),
+    alternatives: &[Quantities],
+) -> bool {
+    let mut some = amounts.clone().filter(|(_, amount)| !amount.is_zero());
+    if some.next().is_none() {
         return false;
     }
     let count = |name| -> Scalar {
-        let of_name = resources.iter().filter(|entry| entry.name() == name);
-        of_name.map(|entry| entry.amount().count()).sum()
+        let of_name = amounts.clone().filter(|(entry, _)| entry.name() == name);
+        of_name.map(|(_, amount)| amount).sum()
     };
     alternatives.is_empty()
         || alternatives

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use caprock_model::{
-    AgentCapabilities, AgentId, Capabilities, FrameworkId, Quantities, Resources, Role, Scalar,
+    AgentCapabilities, AgentId, Capabilities, FrameworkId, Name, Quantities, Resource, Resources,
+    Role, Scalar,
 };
 
 use crate::allocation::Reason;
+use crate::policy::{Placement, Sorter};
 
 /// A view of the cluster, as it is when the cycle runs.
 #[derive(Debug)]
@@ -31,6 +33,12 @@ pub struct RoleDemand {
     pub allocated: Quantities,
     /// How often something was granted in this role before: equal shares take turns by it.
     pub grants: u64,
+    /// What counts against the role's quota: everything reserved to it, in use or not, and
+    /// what is unreserved, not revocable and offered or allocated in it. As for `allocated`,
+    /// roles below it count for themselves. It is not needed where no quota is set.
+    pub charged: Quantities,
+    /// Its quota. It has an effect on roles without a parent only.
+    pub quota: Option<Quota>,
     /// The frameworks that want offers in this role: subscribed, connected, not suppressed.
     pub frameworks: BTreeMap<FrameworkId, FrameworkDemand>,
 }
@@ -41,6 +49,8 @@ impl Default for RoleDemand {
             weight: 1.0,
             allocated: Quantities::new(),
             grants: 0,
+            charged: Quantities::new(),
+            quota: None,
             frameworks: BTreeMap::new(),
         }
     }
@@ -88,6 +98,26 @@ impl AgentSupply {
     }
 }
 
+/// What a cycle has to know of agents beyond those that it may offer. By default nothing:
+/// then there are no other agents, and all agents are taken to be idle.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// What is free, unreserved and not revocable on active agents that are not among
+    /// [`Request::agents`]: guarantees may be met there.
+    pub free_elsewhere: Quantities,
+    /// What agents have in all, for [`Placement`].
+    pub capacities: BTreeMap<AgentId, Quantities>,
+}
+
+/// What a role without a parent is to have at least, and at most.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// So much is kept free for it; what is missing is not guaranteed.
+    pub guarantees: Quantities,
+    /// It is not offered more than this; what is missing has no limit, zero is nothing.
+    pub limits: BTreeMap<Name, Scalar>,
+}
+
 /// The rules of all cycles, but for the seed.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -99,6 +129,15 @@ pub struct Options {
     pub filter_gpu_resources: bool,
     /// Names that do not count in shares (`--fair_sharing_excluded_resource_names`).
     pub excluded_from_shares: BTreeSet<String>,
+    /// Who has the first turn among siblings in the tree of roles (`--role_sorter`).
+    pub role_sorter: Sorter,
+    /// Who has the first turn among the frameworks of a role (`--framework_sorter`).
+    pub framework_sorter: Sorter,
+    /// Which agents are offered first.
+    pub placement: Placement,
+    /// Whether a role's limits hold for each role below it, too. Mesos checks a role without
+    /// a parent only, though what roles below it have counts against its quota.
+    pub limits_hold_below: bool,
     /// Where the random order of agents begins. Another one for each cycle.
     pub seed: u64,
 }
@@ -114,6 +153,10 @@ impl Default for Options {
             ],
             filter_gpu_resources: true,
             excluded_from_shares: BTreeSet::new(),
+            role_sorter: Sorter::Drf,
+            framework_sorter: Sorter::Drf,
+            placement: Placement::Random,
+            limits_hold_below: false,
             seed: 0,
         }
     }
@@ -130,6 +173,18 @@ pub trait Gate {
         agent: &AgentId,
         offered: &Resources,
     ) -> Option<Reason>;
+
+    /// The cycle comes to this agent: what it asks next is about it, until it says so again.
+    fn turn_to(&self, agent: &AgentId) {
+        let _ = agent;
+    }
+
+    /// Whether the framework has a copy of this shared volume of the agent. Several copies
+    /// count once in its share.
+    fn holds(&self, framework: &FrameworkId, agent: &AgentId, volume: &Resource) -> bool {
+        let _ = (framework, agent, volume);
+        false
+    }
 }
 
 /// The gate that lets everything pass.

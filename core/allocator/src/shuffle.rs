@@ -18,13 +18,18 @@ impl Random {
     }
 
     /// A number below `bound`. The bias is below one in 2^32 for any number of agents.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// A number from 0 to below 1.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
     /// The numbers below `count` in random order.
-    pub(crate) fn permutation(&mut self, count: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..count).collect();
+    pub(crate) fn permutation(&mut self, count: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..count as u32).collect();
         for last in (1..count).rev() {
             let chosen = self.below(last as u64 + 1) as usize;
             order.swap(last, chosen);
@@ -40,9 +45,9 @@ mod tests {
     #[test]
     fn every_number_comes_once() {
         let mut order = Random::new(7).permutation(100);
-        assert_ne!(order, (0..100).collect::<Vec<_>>());
+        assert_ne!(order, (0..100).collect::<Vec<u32>>());
         order.sort_unstable();
-        assert_eq!(order, (0..100).collect::<Vec<_>>());
+        assert_eq!(order, (0..100).collect::<Vec<u32>>());
         assert!(Random::new(7).permutation(0).is_empty());
     }
 
@@ -57,7 +62,7 @@ mod tests {
     fn every_place_is_as_likely() {
         let mut first = [0u32; 4];
         for seed in 0..4000 {
-            first[Random::new(seed).permutation(4)[0]] += 1;
+            first[Random::new(seed).permutation(4)[0] as usize] += 1;
         }
         assert!(
             first.iter().all(|times| (900..1100).contains(times)),

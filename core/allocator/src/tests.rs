@@ -1,20 +1,29 @@
 //! A cluster in memory for the tests: grants are accounted for, so that cycles can follow one
 //! another.
 
+mod divisible;
+mod explained;
+mod incremental;
 mod mesos;
+mod orders;
 mod properties;
 mod published;
+mod quota;
+mod quota_properties;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use caprock_model::{AgentId, Capabilities, FrameworkId, Quantities, Resources, Role};
-
-use crate::{
-    AgentSupply, Allocation, FrameworkDemand, Gate, OpenGate, Options, Reason, Request, RoleDemand,
-    allocate,
+use caprock_model::{
+    AgentId, Capabilities, FrameworkId, Quantities, Resource, Resources, Role, Scalar,
 };
 
-#[derive(Default)]
+use crate::{
+    AgentSupply, Allocation, FrameworkDemand, Gate, Grant, OpenGate, Options, Quota, Reason,
+    Request, RoleDemand, allocate,
+};
+
+#[derive(Clone, Default)]
 struct World {
     total: Quantities,
     roles: BTreeMap<Role, RoleDemand>,
@@ -66,18 +75,53 @@ impl World {
         self.roles.entry(role.into()).or_default().weight = weight;
     }
 
+    /// Sets a quota, as texts; limits count where they are given.
+    fn quota(&mut self, role: &str, guarantees: &str, limits: &[(&str, i64)]) {
+        let limits = limits
+            .iter()
+            .map(|(name, units)| ((*name).into(), Scalar::from_units(*units)));
+        let quota = Quota {
+            guarantees: Quantities::parse(guarantees).unwrap(),
+            limits: limits.collect(),
+        };
+        self.roles.entry(role.into()).or_default().quota = Some(quota);
+    }
+
+    /// Counts all reservations of the agents for the quota of their roles.
+    fn charge_reservations(&mut self) {
+        for agent in &self.agents {
+            for (role, reserved) in agent.available.reservations() {
+                let demand = self.roles.entry(role).or_default();
+                demand.charged += &reserved.quantities();
+            }
+        }
+    }
+
+    fn request(&self) -> Request<'_> {
+        Request {
+            total: &self.total,
+            roles: &self.roles,
+            agents: &self.agents,
+            options: &self.options,
+        }
+    }
+
+    /// Counts the grants of a cycle as offered.
+    fn count(&mut self, grants: &[Grant]) {
+        for grant in grants {
+            let of_agent = |agent: &AgentSupply| agent.id == grant.agent;
+            let agent = self.agents.iter().position(of_agent).unwrap();
+            let taken = grant.resources.unallocated();
+            self.allocate(&grant.role, &grant.framework, agent, &taken);
+        }
+    }
+
     fn run(&self) -> Allocation {
         self.run_with(&OpenGate)
     }
 
     fn run_with(&self, gate: &dyn Gate) -> Allocation {
-        let request = Request {
-            total: &self.total,
-            roles: &self.roles,
-            agents: &self.agents,
-            options: &self.options,
-        };
-        allocate(&request, gate)
+        allocate(&self.request(), gate)
     }
 
     /// How many agents each role was granted, over several seeds which must agree.
@@ -101,14 +145,22 @@ impl World {
     /// Gives a framework something for good.
     fn allocate(&mut self, role: &str, framework: &str, agent: usize, taken: &Resources) {
         let supply = &mut self.agents[agent];
-        supply.available = supply.available.checked_sub(taken).unwrap();
+        let shared = supply.available.shared();
+        supply.available = supply.available.checked_sub(taken).unwrap().non_shared() + &shared;
         let demand = self.roles.get_mut(role).unwrap();
         demand.allocated += &taken.quantities();
+        demand.charged += &charged(taken);
         demand.grants += 1;
         let demand = demand.frameworks.get_mut(framework).unwrap();
         demand.allocated += &taken.quantities();
         demand.grants += 1;
     }
+}
+
+/// What of some resources counts for quota when it is offered.
+fn charged(resources: &Resources) -> Quantities {
+    let plain = |entry: &Resource| entry.is_unreserved() && !entry.is_revocable();
+    resources.filter(plain).quantities()
 }
 
 fn everything() -> Capabilities {

@@ -5,7 +5,7 @@ use super::*;
 
 /// Lets the frameworks of roles `A`, `B`, ... launch tasks until no task fits. Answers who
 /// launched, in order.
-fn launch_all(world: &mut World, demands: &[(&str, &str)]) -> Vec<String> {
+pub(super) fn launch_all(world: &mut World, demands: &[(&str, &str)]) -> Vec<String> {
     let mut launched = Vec::new();
     let tasks: BTreeMap<&str, Resources> = demands
         .iter()
@@ -30,14 +30,14 @@ fn launch_all(world: &mut World, demands: &[(&str, &str)]) -> Vec<String> {
     }
 }
 
-fn cluster(resources: &str, demands: &[(&str, &str)]) -> World {
+pub(super) fn cluster(resources: &str, demands: &[(&str, &str)]) -> World {
     let frameworks: Vec<_> = demands.iter().map(|(name, _)| (*name, *name)).collect();
     let mut world = World::new(1, resources, &frameworks);
     world.options.min_allocatable = Vec::new();
     world
 }
 
-fn count(launched: &[String], name: &str) -> usize {
+pub(super) fn count(launched: &[String], name: &str) -> usize {
     launched.iter().filter(|other| *other == name).count()
 }
 
@@ -58,6 +58,40 @@ fn nine_processors_and_eighteen_gigabytes() {
 }
 
 #[test]
+fn shares_step_by_step() {
+    let mut world = cluster("cpus:9;mem:18", &PAPER);
+    let mut trace = Vec::new();
+    for (name, task) in
+        ["A", "B", "A", "B", "A"].map(|name| (name, PAPER[(name == "B") as usize].1))
+    {
+        assert_eq!(world.run().grants[0].role, name);
+        world.allocate(name, name, 0, &Resources::parse(task, "*").unwrap());
+        let share = |name: &str| world.roles[name].allocated.dominant_share(&world.total);
+        trace.push((share("A"), share("B")));
+    }
+    let ninths = [(2, 0), (2, 3), (4, 3), (4, 6), (6, 6)];
+    let expected = ninths.map(|(a, b)| (f64::from(a) / 9.0, f64::from(b) / 9.0));
+    for ((a, b), (c, d)) in trace.into_iter().zip(expected) {
+        assert!((a - c).abs() < 1e-12 && (b - d).abs() < 1e-12, "{a} {b}");
+    }
+}
+
+/// One resource is used up by both alike; more of the other one changes nothing (bottleneck
+/// fairness).
+#[test]
+fn two_users_of_one_bottleneck() {
+    for memory in [77, 154] {
+        let demands = [("A", "cpus:0.4;mem:0.2"), ("B", "cpus:0.1;mem:0.1")];
+        let mut world = cluster(&format!("cpus:77;mem:{memory}"), &demands);
+        launch_all(&mut world, &demands);
+        let cpus = |name: &str| world.roles[name].allocated.get("cpus").to_f64();
+        assert!((cpus("A") - 38.5).abs() <= 0.4, "{}", cpus("A"));
+        assert!((cpus("B") - 38.5).abs() <= 0.4, "{}", cpus("B"));
+        assert!(world.agents[0].available.cpus() < Scalar(100));
+    }
+}
+
+#[test]
 fn ten_times_as_much() {
     let mut world = cluster("cpus:90;mem:180", &PAPER);
     let launched = launch_all(&mut world, &PAPER);
@@ -70,6 +104,8 @@ fn twice_the_weight() {
     world.weight("A", 2.0);
     let launched = launch_all(&mut world, &PAPER);
     assert_eq!((count(&launched, "A"), count(&launched, "B")), (41, 16));
+    let share = |name: &str| world.roles[name].allocated.dominant_share(&world.total);
+    assert_eq!((share("A") / 2.0, share("B")), (41.0 / 90.0, 48.0 / 90.0));
 }
 
 #[test]
