@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use caprock_proto::caprock::admin::admin_client::AdminClient;
 use caprock_proto::caprock::admin::{
-    DigestRequest, DigestResponse, QuorumStatusRequest, QuorumStatusResponse,
-    TransferLeaderRequest, TransferLeaderResponse,
+    AddMemberRequest, DigestRequest, DigestResponse, Member, PromoteMemberRequest,
+    QuorumStatusRequest, QuorumStatusResponse, RemoveMemberRequest, TransferLeaderRequest,
+    TransferLeaderResponse,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -72,6 +73,46 @@ impl Admin {
             .map_err(|s| refused(&address, &s))
     }
 
+    /// Adds a member without a vote. Returns all members.
+    pub async fn add_member(
+        &self,
+        member_id: u64,
+        address: String,
+    ) -> Result<Vec<Member>, ClientError> {
+        let leader = self.leader_address().await?;
+        let request = AddMemberRequest { member_id, address };
+        let answer = connect(&leader).await?.add_member(request).await;
+        answer
+            .map(|a| a.into_inner().members)
+            .map_err(|s| refused(&leader, &s))
+    }
+
+    /// Gives a member a vote, once it has caught up. Returns all members.
+    ///
+    /// # Errors
+    /// It is too far behind: try again later.
+    pub async fn promote_member(&self, member_id: u64) -> Result<Vec<Member>, ClientError> {
+        let leader = self.leader_address().await?;
+        let request = PromoteMemberRequest {
+            member_id,
+            lag_entries_max: 0,
+        };
+        let answer = connect(&leader).await?.promote_member(request).await;
+        answer
+            .map(|a| a.into_inner().members)
+            .map_err(|s| refused(&leader, &s))
+    }
+
+    /// Removes a member for good. Returns those that are left.
+    pub async fn remove_member(&self, member_id: u64) -> Result<Vec<Member>, ClientError> {
+        let leader = self.leader_address().await?;
+        let request = RemoveMemberRequest { member_id };
+        let answer = connect(&leader).await?.remove_member(request).await;
+        answer
+            .map(|a| a.into_inner().members)
+            .map_err(|s| refused(&leader, &s))
+    }
+
     async fn leader_address(&self) -> Result<String, ClientError> {
         let mut last = "no member knows a leader".to_owned();
         for address in self.masters.addresses() {
@@ -107,10 +148,17 @@ async fn connect(address: &str) -> Result<AdminClient<Channel>, ClientError> {
 }
 
 fn refused(address: &str, status: &tonic::Status) -> ClientError {
-    let retryable = matches!(status.code(), tonic::Code::Unavailable);
+    // The HTTP statuses that the codes correspond to, so that all errors read alike.
+    let http = match status.code() {
+        tonic::Code::Unavailable | tonic::Code::Aborted => 503,
+        tonic::Code::FailedPrecondition => 412,
+        tonic::Code::InvalidArgument => 400,
+        tonic::Code::DeadlineExceeded => 504,
+        _ => 500,
+    };
     ClientError::Status {
         address: address.to_owned(),
-        status: if retryable { 503 } else { 500 },
+        status: http,
         text: status.message().to_owned(),
     }
 }

@@ -43,7 +43,9 @@ impl Node {
         self.change_members(ChangeMembers::AddNodes(nodes)).await
     }
 
-    /// Gives a learner a vote, once it is at most `lag_entries_max` behind.
+    /// Gives a learner a vote, once it is at most `lag_entries_max` behind. One that never
+    /// answered gets none: its vote would be missing, and it is taken in only by an entry
+    /// that then could not be committed any more.
     pub(crate) async fn promote(
         &self,
         member_id: MemberId,
@@ -55,11 +57,15 @@ impl Node {
         match member {
             None => refuse("it is not a member; add it first".to_owned()),
             Some(member) if member.voter => Ok(()),
+            Some(_) if !self.cluster.borrow().disks.contains_key(&member_id) => {
+                refuse("it has not been taken in yet; start it and try again".to_owned())
+            }
             Some(member) => match member.lag_entries {
+                None => refuse("it has not answered yet; start it and try again".to_owned()),
                 Some(lag) if lag > lag_entries_max => refuse(format!(
                     "it is {lag} entries behind; wait until it has caught up"
                 )),
-                _ => {
+                Some(_) => {
                     let voters = BTreeSet::from([member_id]);
                     self.change_members(ChangeMembers::AddVoterIds(voters))
                         .await

@@ -297,3 +297,32 @@ async fn a_member_is_added_promoted_and_removed() {
     waited.await.unwrap();
     cluster.stop_all().await;
 }
+
+/// Found from outside: a vote for a member that had never answered left the cluster without
+/// a quorum, and the member could not be taken in without one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_never_answered_gets_no_vote() {
+    let mut cluster = Cluster::started(1, |_| ()).await;
+    cluster.propose("a").await;
+    let leader = cluster.members[&1].store.clone();
+    let address = crate::testing::free_address().await;
+    leader.add_learner(2, address.clone()).await.unwrap();
+    let error = leader.promote(2, 1_000).await.unwrap_err();
+    assert!(
+        matches!(error, MemberError::Refused { member_id: 2, .. }),
+        "{error}"
+    );
+    cluster.propose("b").await;
+
+    cluster.addresses.insert(2, address);
+    cluster.dirs.insert(2, tempfile::tempdir().unwrap());
+    cluster.start(2).await;
+    cluster.all_have(&["a".to_owned(), "b".to_owned()]).await;
+    cluster.members[&2]
+        .wait("its place", |status| !status.members.is_empty())
+        .await;
+    leader.promote(2, 1_000).await.unwrap();
+    cluster.propose("c").await;
+    cluster.all_end_with("c").await;
+    cluster.stop_all().await;
+}
