@@ -22,12 +22,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use caprock_agent_core::{Input, LaunchSpec, Signal};
+use caprock_agent_core::{Input, LaunchSpec, Signal, Volume, VolumeMount};
 use caprock_model::{ContainerId, Millis};
 use caprock_proto::mesos::v1::ResourceStatistics;
 use tokio::sync::watch as channel;
 
 use crate::inbox::Inbox;
+use crate::volumes;
 use collector::Collector;
 pub use collector::Policy as CollectionPolicy;
 pub use recover::Survivors;
@@ -84,6 +85,7 @@ impl Containerizer {
     /// Nothing is started by this; the folders are made.
     pub fn new(settings: Settings, inbox: Inbox) -> std::io::Result<Self> {
         std::fs::create_dir_all(settings.containers_dir())?;
+        volumes::clear_leftovers(&settings.work_dir);
         let collector = Collector::start(&settings);
         let live = Mutex::new(BTreeMap::new());
         Ok(Self {
@@ -136,6 +138,31 @@ impl Containerizer {
     pub fn collect(&self, container: &ContainerId) {
         let run = self.run_dir(container);
         self.shared.collector.collect(container.clone(), run);
+    }
+
+    /// Makes the folders of volumes, unless they are there.
+    pub fn make_volumes(&self, all: &[Volume]) -> Result<(), String> {
+        volumes::make(&self.settings().work_dir, all)
+            .map_err(|error| format!("cannot make persistent volumes: {error}"))
+    }
+
+    /// Deletes volumes with all that is in them.
+    pub fn delete_volumes(&self, all: &[Volume]) -> Result<(), String> {
+        volumes::delete(&self.settings().work_dir, all)
+            .map_err(|error| format!("cannot delete persistent volumes: {error}"))
+    }
+
+    /// Shows volumes to a container that runs.
+    pub fn link_volumes(&self, container: &ContainerId, mounts: &[VolumeMount]) {
+        let run = self.run_dir(container);
+        let Some(sandbox) = run.sandbox() else {
+            return;
+        };
+        let account = run.read_spec().ok().and_then(|spec| spec.account);
+        let work_dir = &self.settings().work_dir;
+        if let Err(error) = volumes::link(work_dir, &sandbox, mounts, account.as_ref()) {
+            tracing::warn!(%container, "{error}");
+        }
     }
 
     /// What the container is, for its checks: they run in the same environment.

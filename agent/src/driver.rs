@@ -183,10 +183,20 @@ impl Loop {
         }
         let mut ended = None;
         for effect in rest {
-            if let Effect::Exit { error } = effect {
-                ended = Some(Ended::Exit(error));
-            } else {
-                self.carry_out(effect);
+            match effect {
+                Effect::Exit { error } => ended = Some(Ended::Exit(error)),
+                // What the log has and the disk has not must not be reported as done.
+                Effect::MakeVolumes(volumes) => {
+                    if let Err(error) = self.containerizer.make_volumes(&volumes) {
+                        return Some(Ended::Exit(Some(error)));
+                    }
+                }
+                Effect::DeleteVolumes(volumes) => {
+                    if let Err(error) = self.containerizer.delete_volumes(&volumes) {
+                        return Some(Ended::Exit(Some(error)));
+                    }
+                }
+                effect => self.carry_out(effect),
             }
         }
         ended
@@ -218,7 +228,13 @@ impl Loop {
                 warning: false,
                 text,
             } => tracing::info!("{text}"),
-            Effect::Checkpoint(_) | Effect::Exit { .. } => {}
+            Effect::LinkVolumes { container, volumes } => {
+                self.containerizer.link_volumes(&container, &volumes);
+            }
+            Effect::Checkpoint(_)
+            | Effect::MakeVolumes(_)
+            | Effect::DeleteVolumes(_)
+            | Effect::Exit { .. } => {}
         }
     }
 

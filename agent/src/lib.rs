@@ -32,6 +32,7 @@ pub mod shim;
 pub mod signals;
 mod timers;
 mod version;
+mod volumes;
 
 pub use caprock_agent_core::config::{ReconfigurationPolicy, Recover};
 pub use config::AgentConfig;

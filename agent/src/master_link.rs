@@ -35,7 +35,7 @@ pub type Outbox = mpsc::Sender<FromAgent>;
 pub async fn run(link: LinkId, address: String, inbox: Inbox) {
     let mut backoff = BACKOFF_MIN;
     loop {
-        match Box::pin(session(link, &address, &inbox)).await {
+        match session(link, &address, &inbox).await {
             Ok(true) => backoff = BACKOFF_MIN,
             Ok(false) => {}
             Err(error) => tracing::debug!(%address, "no session with the master: {error:#}"),
@@ -52,7 +52,7 @@ async fn session(link: LinkId, address: &str, inbox: &Inbox) -> anyhow::Result<b
     let (outbox, messages) = mpsc::channel(QUEUE_CAPACITY);
     // Up before the call: a master may answer the call only after it has heard Hello.
     inbox.link_up(link, outbox).await;
-    let outcome = converse(channel, messages, link, inbox).await;
+    let outcome = Box::pin(converse(channel, messages, link, inbox)).await;
     inbox.link_down(link).await;
     outcome
 }

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,15 +28,20 @@ fn run(script: &str) -> Run {
 }
 
 fn run_spec(arguments: &serde_json::Value, program: &str) -> Run {
+    run_as(arguments, program, &serde_json::Value::Null)
+}
+
+fn run_as(arguments: &serde_json::Value, program: &str, account: &serde_json::Value) -> Run {
     let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let spec = folder.path().join("spec.json");
     let text = json!({
         "program": program,
         "arguments": arguments,
         "environment": [["PATH", "/usr/bin:/bin"], ["GREETING", "hello"]],
         "directory": folder.path(),
-        "account": null,
-        "shim_arguments": [],
+        "account": account,
+        "shim_arguments": ["launch"],
     });
     fs::write(&spec, text.to_string()).unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -242,4 +248,19 @@ fn the_status_survives_the_death_of_the_agent() {
         (5 << 8).to_string()
     );
     until("the shim is gone", || is_over(shim));
+}
+
+#[test]
+fn another_user_is_taken_on_for_good() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can become somebody else.
+        return;
+    }
+    let account = json!({"uid": 65534, "gid": 65533, "groups": [65533, 7]});
+    let script = "id -u; id -g; id -G; touch mine 2>/dev/null && echo wrote; \
+                  cat spec.json >/dev/null 2>&1 && echo read; exit 6";
+    let mut done = run_as(&json!(["sh", "-c", script]), "/bin/sh", &account);
+    assert_eq!(done.status(), 6 << 8);
+    // The spec of this test is readable by all; that of an agent is not.
+    assert_eq!(done.text("stdout"), "65534\n65533\n65533 7\nread\n");
 }

@@ -2,7 +2,9 @@
 //! is `CAPROCK_DATA_DIR`.
 
 mod agent;
+mod gateway;
 mod master;
+mod quorum;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +14,9 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use agent::AgentFlags;
+pub use gateway::GatewayFlags;
 pub use master::MasterFlags;
+pub use quorum::{QuorumCommand, QuorumFlags};
 
 use crate::output::Format;
 
@@ -25,6 +29,9 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// Without the chatter of the Raft library about members that are down.
+pub const LOG_FILTER: &str = "info,openraft=error";
 
 const AFTER_HELP: &str = "\
 Try it on this machine:
@@ -50,6 +57,11 @@ pub enum Command {
     /// the same agent, and its tasks have gone on meanwhile. SIGTERM stops it and leaves the
     /// tasks running; SIGUSR1 makes it end its tasks, unregister and exit.
     Agent(Box<AgentFlags>),
+    /// Run a gateway beside a scheduler: a fixed address that follows the leader
+    ///
+    /// It holds the scheduler's event stream open while leaders come and go. Every follower is
+    /// a gateway too; this is for schedulers that know one address only.
+    Gateway(GatewayFlags),
     /// Run a whole cluster on this machine, to try things out
     ///
     /// Each member is a process of its own, so that one can be killed. The cluster ends with
@@ -134,29 +146,6 @@ pub struct TasksFlags {
     /// Only tasks of this framework, by id or name
     #[arg(long, value_name = "FRAMEWORK")]
     pub framework: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct QuorumFlags {
-    #[command(subcommand)]
-    pub command: QuorumCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum QuorumCommand {
-    /// What each member says of itself; exits with 1 if there is no leader
-    Status(QueryFlags),
-    /// Make the leader hand over to another member
-    ///
-    /// Frameworks and agents go on with the new leader. Done by itself when a leader is
-    /// stopped with SIGTERM.
-    TransferLeader {
-        #[command(flatten)]
-        target: Target,
-        /// The member that shall lead; by default the one that is furthest ahead
-        #[arg(long, value_name = "MEMBER ID")]
-        to: Option<u64>,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ pub mod agents;
 pub mod completions;
 pub mod dev;
 pub mod frameworks;
+pub mod gateway;
 pub mod master;
 pub mod quorum;
 pub mod run;

@@ -8,6 +8,7 @@ mod cmd;
 mod config_file;
 mod logging;
 mod output;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Master(flags) => cmd::master::run(&flags),
         Command::Agent(flags) => cmd::agent::run(&flags),
+        Command::Gateway(flags) => cmd::gateway::run(&flags),
         Command::Dev(flags) => cmd::dev::run(&flags),
         Command::Run(flags) => cmd::run::run(flags),
         Command::Quorum(flags) => cmd::quorum::run(&flags),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use caprock_client::{EventStream, Scheduler};
@@ -34,6 +35,8 @@ pub struct Bench {
     scheduler: Arc<Scheduler>,
     kind: Kind,
     next_task: usize,
+    /// How often the stream ended.
+    pub streams_ended: usize,
 }
 
 impl Bench {
@@ -55,21 +58,26 @@ impl Bench {
             scheduler,
             kind,
             next_task: 0,
+            streams_ended: 0,
         })
     }
 
-    /// Subscribes again after the stream broke, at whichever master takes it first.
-    pub async fn subscribe_again(&mut self) -> Result<()> {
-        let mut scheduler = (*self.scheduler).clone();
-        (self.scheduler, self.stream) = subscribe(&mut scheduler).await?;
-        Ok(())
-    }
-
-    /// The next event, within a generous time.
+    /// The next event, within a generous time. Subscribes again, at whichever master takes
+    /// it first, when the stream has ended: it does if it was the leader's own.
     pub async fn next(&mut self) -> Result<Event> {
-        let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
-        next.context("no event for a minute")??
-            .context("the stream ended")
+        let started = Instant::now();
+        loop {
+            let left = PATIENCE.saturating_sub(started.elapsed());
+            let next = tokio::time::timeout(left, self.stream.next()).await;
+            if let Ok(Some(event)) = next.context("no event for a minute")?
+                && event.r#type() != event::Type::Error
+            {
+                return Ok(event);
+            }
+            let mut scheduler = (*self.scheduler).clone();
+            (self.scheduler, self.stream) = subscribe(&mut scheduler).await?;
+            self.streams_ended += 1;
+        }
     }
 
     /// Waits for the next OFFERS.

@@ -2,6 +2,9 @@
 //! roles, and who may tear down whose frameworks. The first entry that matches decides.
 //! Mesos: src/authorizer/local/authorizer.cpp.
 
+mod agents;
+mod operations;
+
 use anyhow::Context;
 use serde::Deserialize;
 
@@ -14,6 +17,14 @@ pub struct Acls {
     permissive: Option<bool>,
     register_frameworks: Vec<RegisterFrameworks>,
     teardown_frameworks: Vec<TeardownFrameworks>,
+    view_roles: Vec<OfRoles>,
+    update_weights: Vec<OfRoles>,
+    get_quotas: Vec<OfRoles>,
+    update_quotas: Vec<OfRoles>,
+    #[serde(flatten)]
+    operations: operations::Lists,
+    #[serde(flatten)]
+    agents: agents::Lists,
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,6 +37,12 @@ struct RegisterFrameworks {
 struct TeardownFrameworks {
     principals: Entity,
     framework_principals: Entity,
+}
+
+#[derive(Debug, Deserialize)]
+struct OfRoles {
+    principals: Entity,
+    roles: Entity,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -74,6 +91,31 @@ impl Acls {
             principal,
             framework,
         )
+    }
+
+    /// Whether this principal may see a role, its weight and what is reserved or allocated.
+    pub fn may_view_role(&self, principal: Option<&str>, role: &str) -> bool {
+        self.decide_role(&self.view_roles, principal, role)
+    }
+
+    /// Whether this principal may set the weight of a role.
+    pub fn may_update_weight(&self, principal: Option<&str>, role: &str) -> bool {
+        self.decide_role(&self.update_weights, principal, role)
+    }
+
+    /// Whether this principal may see the quota of a role.
+    pub fn may_get_quota(&self, principal: Option<&str>, role: &str) -> bool {
+        self.decide_role(&self.get_quotas, principal, role)
+    }
+
+    /// Whether this principal may set or remove the quota of a role.
+    pub fn may_update_quota(&self, principal: Option<&str>, role: &str) -> bool {
+        self.decide_role(&self.update_quotas, principal, role)
+    }
+
+    fn decide_role(&self, acls: &[OfRoles], principal: Option<&str>, role: &str) -> bool {
+        let pairs = acls.iter().map(|acl| (&acl.principals, &acl.roles));
+        self.decide(pairs, principal, Some(role))
     }
 
     fn decide<'a>(
@@ -146,6 +188,26 @@ mod tests {
         assert!(!acls.may_register(None, "qa"));
         assert!(acls.may_teardown(Some("alice"), Some("bob")));
         assert!(!acls.may_teardown(Some("bob"), Some("bob")));
+    }
+
+    #[test]
+    fn quotas_and_weights_have_lists_of_their_own() {
+        let acls: Acls = serde_json::from_str(
+            r#"{"update_quotas": [
+                {"principals": {"values": ["alice"]}, "roles": {"values": ["eng"]}},
+                {"principals": {"type": "ANY"}, "roles": {"type": "NONE"}}],
+               "get_quotas": [{"principals": {"type": "NONE"}, "roles": {"values": ["eng"]}}],
+               "view_roles": [{"principals": {"values": ["bob"]}, "roles": {"type": "NONE"}}],
+               "update_weights": [{"principals": {"type": "NONE"}, "roles": {"type": "ANY"}}]}"#,
+        )
+        .unwrap();
+        assert!(acls.may_update_quota(Some("alice"), "eng"));
+        assert!(!acls.may_update_quota(Some("alice"), "ops"));
+        assert!(!acls.may_get_quota(Some("alice"), "eng"));
+        assert!(acls.may_get_quota(Some("alice"), "ops"));
+        assert!(!acls.may_view_role(Some("bob"), "eng"));
+        assert!(acls.may_view_role(Some("alice"), "eng"));
+        assert!(!acls.may_update_weight(None, "eng"));
     }
 
     #[test]

@@ -70,13 +70,26 @@ pub struct MasterConfig {
     /// Mesos' text form: alternatives separated by `|`.
     pub min_allocatable_resources: String,
     pub filter_gpu_resources: bool,
+    /// Who has the first turn among roles: `drf` or `random`.
+    pub role_sorter: String,
+    /// Who has the first turn among the frameworks of a role: `drf` or `random`.
+    pub framework_sorter: String,
     /// Whitelist of roles; none: all.
     pub roles: Option<Vec<String>>,
     pub root_submissions: bool,
 
+    /// How long frameworks have to come back after a change of leader, at least.
+    pub framework_reconnect_grace_ms: u64,
+
     pub agent_ping_timeout_ms: u64,
     pub max_agent_ping_timeouts: u32,
     pub agent_reregister_timeout_ms: u64,
+    /// How fast agents are marked unreachable at most, such as `1/10mins`; none: no limit.
+    pub agent_removal_rate_limit: Option<String>,
+    /// No agent is marked unreachable while more than so many are missing ...
+    pub agent_mass_loss_percent: usize,
+    /// ... and at least so many.
+    pub agent_mass_loss_minimum: usize,
 
     pub max_completed_frameworks: usize,
     pub max_completed_tasks_per_framework: usize,
@@ -116,11 +129,17 @@ impl Default for MasterConfig {
             offer_timeout_ms: None,
             min_allocatable_resources: "cpus:0.01|mem:32".to_owned(),
             filter_gpu_resources: true,
+            role_sorter: "drf".to_owned(),
+            framework_sorter: "drf".to_owned(),
             roles: None,
             root_submissions: true,
+            framework_reconnect_grace_ms: 30_000,
             agent_ping_timeout_ms: 15_000,
             max_agent_ping_timeouts: 5,
             agent_reregister_timeout_ms: 600_000,
+            agent_removal_rate_limit: None,
+            agent_mass_loss_percent: 20,
+            agent_mass_loss_minimum: 3,
             max_completed_frameworks: 50,
             max_completed_tasks_per_framework: 1_000,
             max_unreachable_tasks_per_framework: 1_000,
@@ -217,6 +236,10 @@ impl MasterConfig {
             ("election_timeout_min", self.election_timeout_min_ms),
             ("election_timeout_max", self.election_timeout_max_ms),
             ("allocation_interval", self.allocation_interval_ms),
+            (
+                "framework_reconnect_grace",
+                self.framework_reconnect_grace_ms,
+            ),
             ("agent_ping_timeout", self.agent_ping_timeout_ms),
             ("agent_reregister_timeout", self.agent_reregister_timeout_ms),
         ];
@@ -229,6 +252,14 @@ impl MasterConfig {
         let subscribers = self.max_operator_event_stream_subscribers;
         let unreachable = self.max_unreachable_tasks_per_framework;
         vec![
+            (
+                "agent_mass_loss_percent",
+                self.agent_mass_loss_percent.to_string(),
+            ),
+            (
+                "agent_mass_loss_minimum",
+                self.agent_mass_loss_minimum.to_string(),
+            ),
             (
                 "max_agent_ping_timeouts",
                 self.max_agent_ping_timeouts.to_string(),
@@ -254,9 +285,15 @@ impl MasterConfig {
 
     fn optional_flags(&self) -> impl Iterator<Item = (&'static str, String)> {
         let flags = [
+            ("role_sorter", Some(self.role_sorter.clone())),
+            ("framework_sorter", Some(self.framework_sorter.clone())),
             ("advertise", self.advertise.clone()),
             ("hostname", self.hostname.clone()),
             ("cluster", self.cluster.clone()),
+            (
+                "agent_removal_rate_limit",
+                self.agent_removal_rate_limit.clone(),
+            ),
             ("offer_timeout", self.offer_timeout_ms.map(duration_text)),
             ("roles", self.roles.as_ref().map(|roles| roles.join(","))),
             ("credentials", self.credentials.as_deref().map(source_text)),

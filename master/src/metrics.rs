@@ -3,6 +3,7 @@
 
 mod cluster;
 mod prometheus;
+mod quota;
 
 use std::collections::BTreeMap;
 
@@ -106,6 +107,9 @@ pub fn gauges(master: &Master) -> Values {
     let leads = master.published.standing().leading_term().is_some();
     let snapshot = leads.then(|| Snapshot::take(&master.published));
     cluster::gauges(snapshot.as_ref(), &mut values);
+    if let Some(snapshot) = &snapshot {
+        quota::gauges(snapshot, &mut values);
+    }
     values
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use caprock_leader::config::parse_min_allocatable;
+use caprock_leader::config::{parse_min_allocatable, parse_sorter};
 use caprock_model::{DurationMs, Role};
 use caprock_proto::caprock::admin::admin_server::AdminServer;
 use caprock_proto::caprock::session::agent_session_server::AgentSessionServer;
@@ -232,10 +232,21 @@ fn leader_config(config: &MasterConfig) -> anyhow::Result<caprock_leader::Config
         min_allocatable_resources: parse_min_allocatable(&config.min_allocatable_resources)
             .context("--min-allocatable-resources")?,
         filter_gpu_resources: config.filter_gpu_resources,
+        role_sorter: parse_sorter(&config.role_sorter).context("--role-sorter")?,
+        framework_sorter: parse_sorter(&config.framework_sorter).context("--framework-sorter")?,
         offer_timeout: config.offer_timeout_ms.map(duration),
         agent_ping_timeout: duration(config.agent_ping_timeout_ms),
         max_agent_ping_timeouts: config.max_agent_ping_timeouts,
         agent_reregister_timeout: duration(config.agent_reregister_timeout_ms),
+        agent_removal_rate_limit: config
+            .agent_removal_rate_limit
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: String| anyhow::anyhow!("--agent-removal-rate-limit: {error}"))?,
+        mass_loss_percent: config.agent_mass_loss_percent,
+        mass_loss_minimum: config.agent_mass_loss_minimum,
+        election_grace: duration(config.framework_reconnect_grace_ms),
         roles,
         root_submissions: config.root_submissions,
         ..caprock_leader::Config::default()

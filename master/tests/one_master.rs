@@ -99,7 +99,7 @@ async fn operator_calls() {
     );
     let teardown = r#"{"type":"TEARDOWN","teardown":{"framework_id":{"value":"x"}}}"#;
     assert_eq!(master.post("/api/v1", &[], teardown).await.status, 400);
-    let unsupported = r#"{"type":"MARK_AGENT_GONE","mark_agent_gone":{"agent_id":{"value":"x"}}}"#;
+    let unsupported = r#"{"type":"UNKNOWN"}"#;
     assert_eq!(master.post("/api/v1", &[], unsupported).await.status, 501);
 }
 

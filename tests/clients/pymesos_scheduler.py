@@ -1,8 +1,9 @@
 """A scheduler on pymesos: runs so many tasks on its own executor, then stops.
 
-    pymesos_scheduler.py HOST:PORT TASKS
+    pymesos_scheduler.py HOST:PORT TASKS [--strict]
 
-Exits with 0 when every task has finished.
+Exits with 0 when every task has finished. With --strict a lost task, a second subscription
+or a broken stream is a failure as well.
 """
 import getpass
 import os
@@ -15,8 +16,8 @@ CPUS, MEM = 0.1, 32
 
 
 class Counting(Scheduler):
-    def __init__(self, total):
-        self.total, self.launched = total, 0
+    def __init__(self, total, strict):
+        self.total, self.launched, self.strict = total, 0, strict
         self.states = {}
         self.done = threading.Event()
         self.lock = threading.Lock()
@@ -60,8 +61,15 @@ class Counting(Scheduler):
     def registered(self, driver, framework_id, master_info):
         print("registered as", framework_id["value"], flush=True)
 
+    def disconnected(self, driver):
+        print("disconnected", flush=True)
+        if self.strict and not self.done.is_set():
+            self.error(driver, "the stream broke")
+
     def reregistered(self, driver, master_info):
         print("reregistered", flush=True)
+        if self.strict:
+            self.error(driver, "subscribed a second time")
         with self.lock:
             open_tasks = [{"task_id": {"value": t}} for t, s in self.states.items()
                           if s != "TASK_FINISHED"]
@@ -78,7 +86,8 @@ class Counting(Scheduler):
             if state in ("TASK_LOST", "TASK_ERROR", "TASK_FAILED", "TASK_KILLED"):
                 # A launch that was cut off by the end of its leader is launched anew under
                 # another name; anything else is a failure.
-                if status.get("reason") in ("REASON_INVALID_OFFERS", "REASON_RECONCILIATION"):
+                retry = ("REASON_INVALID_OFFERS", "REASON_RECONCILIATION")
+                if status.get("reason") in retry and not self.strict:
                     del self.states[name]
                     self.total += 1
                 else:
@@ -93,8 +102,8 @@ class Counting(Scheduler):
         self.done.set()
 
 
-def main(master, total):
-    scheduler = Counting(total)
+def main(master, total, strict):
+    scheduler = Counting(total, strict)
     framework = {
         "user": getpass.getuser(), "name": "pymesos", "checkpoint": True, "failover_timeout": 60,
     }
@@ -108,4 +117,4 @@ def main(master, total):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), "--strict" in sys.argv[3:])

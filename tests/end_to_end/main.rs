@@ -4,9 +4,14 @@
 //! runs only these; `CAPROCK` names another binary than the one that cargo built.
 
 mod agent;
+mod agent_life;
 mod cli;
 mod failover;
+mod gateway;
 mod input;
 mod launch;
+mod membership;
+mod quota;
+mod reservations;
 mod restart;
 mod third_party;

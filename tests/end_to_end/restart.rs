@@ -41,7 +41,8 @@ async fn a_single_master_is_killed_and_comes_back() -> Result<()> {
 #[tokio::test]
 async fn a_framework_that_stays_away_is_removed_although_masters_changed() -> Result<()> {
     use caprock_proto::mesos::v1::scheduler::{Call, call};
-    let mut cluster = Cluster::start(3, 1).await?;
+    let flags = ["--framework-reconnect-grace=2secs"];
+    let mut cluster = Cluster::start_with(3, 1, &flags).await?;
     let mut framework = Framework::subscribe(cluster.target(), "gone").await?;
     framework.launch("t", "sleep 1000").await?;
     framework.wait_for("t", TaskState::TaskRunning).await?;
@@ -66,8 +67,16 @@ async fn a_framework_that_stays_away_is_removed_although_masters_changed() -> Re
     // From here on the deadline is in the log.
     caprock_tests::eventually("the disconnection", async || {
         let state = cluster.state().await.map_err(|e| e.to_string())?.get_state;
-        let live = state.unwrap_or_default().get_frameworks.unwrap_or_default().frameworks;
-        if live.iter().any(|f| f.connected) { Err("it is connected".to_owned()) } else { Ok(()) }
+        let live = state
+            .unwrap_or_default()
+            .get_frameworks
+            .unwrap_or_default()
+            .frameworks;
+        if live.iter().any(|f| f.connected) {
+            Err("it is connected".to_owned())
+        } else {
+            Ok(())
+        }
     })
     .await;
     cluster.kill_leader().await;

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use caprock_tests::{Cluster, eventually};
 
+use crate::gateway::kills;
+
 /// A Python with pymesos; `script/test` makes one and names it.
 fn python() -> Option<String> {
     let python = std::env::var("CAPROCK_TEST_PYTHON").ok();
@@ -24,12 +26,19 @@ impl Drop for Scheduler {
     }
 }
 
-fn start(python: &str, dir: &Path, master: &str, tasks: usize) -> Result<Scheduler> {
+fn start(
+    python: &str,
+    dir: &Path,
+    master: &str,
+    flags: &[&str],
+    tasks: usize,
+) -> Result<Scheduler> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/pymesos_scheduler.py");
     let log = std::fs::File::create(dir.join("pymesos.log"))?;
     let child = Command::new(python)
         .arg(script)
         .args([master, &tasks.to_string()])
+        .args(flags)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -62,10 +71,40 @@ async fn pymesos_runs_tasks_through_each_of_three_masters() -> Result<()> {
     };
     let cluster = Cluster::start(3, 1).await?;
     for master in &cluster.masters {
-        let mut scheduler = start(&python, cluster.dir.path(), &master.address(), 3)?;
+        let mut scheduler = start(&python, cluster.dir.path(), &master.address(), &[], 3)?;
         finished(&mut scheduler, cluster.dir.path()).await?;
     }
     Ok(())
+}
+
+/// Kills leaders while an unmodified scheduler launches all the while.
+async fn outlives_leaders(
+    mut cluster: Cluster,
+    home: Option<usize>,
+    address: &str,
+    python: &str,
+) -> Result<()> {
+    let tasks = kills() * 8;
+    let mut scheduler = start(python, cluster.dir.path(), address, &["--strict"], tasks)?;
+    let log = cluster.dir.path().join("pymesos.log");
+    for kill in 0..kills() {
+        let wanted = (kill + 1) * 6;
+        eventually(&format!("{wanted} finished tasks"), async || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            assert!(!text.contains("PROBLEM"), "{text}");
+            let done = text.matches("TASK_FINISHED").count();
+            if done >= wanted { Ok(()) } else { Err(done) }
+        })
+        .await;
+        if home == Some(cluster.leader().await) {
+            cluster.admin().transfer_leader(None).await?;
+        }
+        let killed = cluster.kill_leader().await;
+        assert_ne!(home, Some(killed), "the scheduler's own master was killed");
+        cluster.masters[killed].start_again()?;
+        cluster.wait_until_caught_up(killed).await;
+    }
+    finished(&mut scheduler, cluster.dir.path()).await
 }
 
 #[tokio::test]
@@ -73,24 +112,18 @@ async fn pymesos_behind_a_follower_outlives_the_leader() -> Result<()> {
     let Some(python) = python() else {
         return Ok(());
     };
-    let mut cluster = Cluster::start(3, 1).await?;
+    let cluster = Cluster::start(3, 1).await?;
     let follower = cluster.follower().await;
     let address = cluster.masters[follower].address();
-    let mut scheduler = start(&python, cluster.dir.path(), &address, 40)?;
-    let log = cluster.dir.path().join("pymesos.log");
-    for wanted in [5, 15] {
-        eventually(&format!("{wanted} finished tasks"), async || {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let done = text.matches("TASK_FINISHED").count();
-            if done >= wanted { Ok(()) } else { Err(done) }
-        })
-        .await;
-        let leader = cluster.leader().await;
-        if leader == follower {
-            break; // its own address died with it; that is another test
-        }
-        cluster.masters[leader].kill();
-        cluster.masters[leader].start_again()?;
-    }
-    finished(&mut scheduler, cluster.dir.path()).await
+    outlives_leaders(cluster, Some(follower), &address, &python).await
+}
+
+#[tokio::test]
+async fn pymesos_behind_a_gateway_outlives_the_leader() -> Result<()> {
+    let Some(python) = python() else {
+        return Ok(());
+    };
+    let cluster = Cluster::start(3, 1).await?;
+    let gateway = cluster.start_gateway(&[]).await?;
+    outlives_leaders(cluster, None, &gateway.address(), &python).await
 }

@@ -194,6 +194,42 @@ impl Cluster {
         .await;
     }
 
+    /// Starts a gateway beside the cluster and waits until it listens.
+    pub async fn start_gateway(&self, flags: &[&str]) -> Result<Process> {
+        let port = free_ports(1)?[0];
+        let mut arguments = vec![
+            "gateway".to_owned(),
+            format!("--masters={}", self.addresses()),
+            format!("--listen=127.0.0.1:{port}"),
+        ];
+        arguments.extend(flags.iter().map(ToString::to_string));
+        let gateway = Process::start(self.dir.path(), "gateway", port, arguments)?;
+        eventually("the gateway listens", async || {
+            tokio::net::TcpStream::connect(gateway.address()).await
+        })
+        .await;
+        Ok(gateway)
+    }
+
+    /// Waits until a member that was started again has what the leader has now.
+    pub async fn wait_until_caught_up(&self, place: usize) {
+        let admin = self.admin();
+        let leader = self.masters[self.leader().await].address();
+        let leader = admin.status(&leader).await.expect("the leader answers");
+        let address = self.masters[place].address();
+        eventually("a member that has caught up", async || {
+            let status = admin.status(&address).await.map_err(|e| e.to_string())?;
+            if status.leader.is_some() && status.applied_index >= leader.applied_index {
+                return Ok(());
+            }
+            Err(format!(
+                "at {} of {}",
+                status.applied_index, leader.applied_index
+            ))
+        })
+        .await;
+    }
+
     /// SIGSTOP and SIGCONT for a master.
     pub fn pause(&self, place: usize) {
         self.masters[place].signal(Signal::STOP);
@@ -202,6 +238,14 @@ impl Cluster {
     /// Ends a pause.
     pub fn resume(&self, place: usize) {
         self.masters[place].signal(Signal::CONT);
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for agent in &mut self.agents {
+            agent.retire();
+        }
     }
 }
 

@@ -153,6 +153,27 @@ impl Framework {
         }
     }
 
+    /// Waits until the outstanding offers have at least so many CPUs together, and returns
+    /// how many they have. One amount may come in several offers.
+    pub async fn offered(&mut self, cpus: f64) -> Result<f64> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let sum: f64 = self
+                .offers
+                .iter()
+                .map(|o| scalar(&o.resources, "cpus"))
+                .sum();
+            // Scalars have three decimals; their sum as floating point may have more.
+            let sum = (sum * 1000.0).round() / 1000.0;
+            if sum >= cpus {
+                return Ok(sum);
+            }
+            tokio::time::timeout_at(deadline, self.next())
+                .await
+                .with_context(|| format!("only {sum} CPUs are offered"))??;
+        }
+    }
+
     /// Launches a shell command on the next good offer. Survives a change of leader in the
     /// middle: it then takes the next offer, under the same task id.
     pub async fn launch(&mut self, task_id: &str, command: &str) -> Result<TaskInfo> {
@@ -268,7 +289,8 @@ fn is_lost_stream(error: &ClientError) -> bool {
     )
 }
 
-fn info(name: &str) -> FrameworkInfo {
+/// A partition-aware framework with a long failover timeout.
+pub fn info(name: &str) -> FrameworkInfo {
     let kinds = [
         capability::Type::MultiRole,
         capability::Type::PartitionAware,

@@ -7,14 +7,16 @@
 //!   eventually ── waits for a condition with a deadline, never for a time
 //! ```
 //!
-//! Reading order: [`process`], [`cluster`], [`framework`], [`wait`].
+//! Reading order: [`process`], [`cluster`], [`framework`], [`steady`], [`wait`].
 
 pub mod cluster;
 pub mod framework;
 pub mod process;
+pub mod steady;
 pub mod wait;
 
 pub use cluster::Cluster;
 pub use framework::Framework;
 pub use process::Process;
+pub use steady::Steady;
 pub use wait::eventually;

@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::eventually;
+
+/// How long an agent may take to end its tasks when a test is over.
+const RETIREMENT: Duration = Duration::from_secs(10);
 
 /// The program under test: `CAPROCK`, or what cargo built beside this test.
 ///
@@ -19,7 +23,7 @@ pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a running test has an executable");
     let path = test.ancestors().nth(2).map(|dir| dir.join("caprock"));
     path.filter(|p| p.exists())
-        .expect("no caprock binary: run `cargo build --bin caprock` first")
+        .expect("no caprock binary: run `cargo build --workspace --bins` first")
 }
 
 /// A started process; killed when dropped.
@@ -109,6 +113,24 @@ impl Process {
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.ended().await
+    }
+
+    /// SIGUSR1: an agent ends its tasks, so that a test leaves nothing behind.
+    pub(crate) fn retire(&mut self) {
+        let Some(child) = &self.child else { return };
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let pid = pid.expect("a running child has a process id");
+        // A paused agent has to hear it, too. One that has ended by itself cannot.
+        for signal in [Signal::CONT, Signal::USR1] {
+            if kill_process(pid, signal).is_err() {
+                return;
+            }
+        }
+        let deadline = Instant::now() + RETIREMENT;
+        let Some(child) = &mut self.child else { return };
+        while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// What it has logged so far.

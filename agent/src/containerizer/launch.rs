@@ -19,6 +19,7 @@ use super::sandbox::Sandbox;
 use super::{Containerizer, environment, signal};
 use crate::fetcher::{FetchSpec, Item};
 use crate::shim::FETCH;
+use crate::volumes;
 
 const KILLED: &str = "Container destroyed while it was being launched";
 
@@ -99,6 +100,11 @@ impl Containerizer {
         top.record_sandbox(sandbox.pod.as_ref().unwrap_or(&sandbox.path))
             .map_err(failed)?;
         sandbox.create(spec, account.as_ref()).map_err(failed)?;
+        let work_dir = &settings.work_dir;
+        if let Some(pod) = &sandbox.pod {
+            volumes::link(work_dir, pod, &spec.pod_volumes, account.as_ref())?;
+        }
+        volumes::link(work_dir, &sandbox.path, &spec.volumes, account.as_ref())?;
         let (stdout, stderr) = sandbox.open_outputs(account.as_ref()).map_err(failed)?;
         let shim = self.shim_spec(spec, &sandbox, account)?;
         Ok(Prepared {

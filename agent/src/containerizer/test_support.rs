@@ -21,5 +21,7 @@ pub fn launch_spec(container: &str) -> LaunchSpec {
         is_command_task: false,
         task_id: None,
         parent: None,
+        volumes: Vec::new(),
+        pod_volumes: Vec::new(),
     }
 }

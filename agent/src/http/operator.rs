@@ -178,7 +178,8 @@ async fn answer_from(context: &Context, view: &AgentView, call: &Call) -> Respon
         Type::GetAgent => Response {
             get_agent: Some(response::GetAgent {
                 agent_info: Some(view.info.clone()),
-                ..response::GetAgent::default()
+                drain_config: view.drain.map(|drain| drain.config),
+                estimated_drain_start_time: view.drain.map(|drain| drain.started_at.to_proto()),
             }),
             ..of(Answer::GetAgent)
         },

@@ -35,6 +35,11 @@ pub fn document(context: &Context, view: &AgentView) -> Value {
     if let Some(domain) = &info.domain {
         document.insert("domain".into(), proto_value(domain));
     }
+    if let Some(drain) = &view.drain {
+        let since = drain.started_at.seconds_f64();
+        document.insert("drain_config".into(), proto_value(&drain.config));
+        document.insert("estimated_drain_start_time_seconds".into(), json!(since));
+    }
     if let Some(attached) = &view.attached {
         let address = context.config.masters.get(attached.link.0 as usize);
         let host = address

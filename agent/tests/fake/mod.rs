@@ -80,6 +80,7 @@ impl AgentSession for Service {
                             master_id: "m1".into(),
                             ping_timeout_ms: 15_000,
                             max_ping_timeouts: 5,
+                            ..Attached::default()
                         }))
                     }
                     _ => None,

@@ -30,7 +30,7 @@ pub struct AgentFlags {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Filter of the log lines on stderr, such as info or debug
-    #[arg(long, default_value = "info", value_name = "FILTER")]
+    #[arg(long, default_value = super::LOG_FILTER, value_name = "FILTER")]
     pub log: String,
 
     /// What to offer, as name(role):value;... or JSON; what is missing is detected

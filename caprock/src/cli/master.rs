@@ -31,7 +31,7 @@ pub struct MasterFlags {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Filter of the log lines on stderr, such as info or debug
-    #[arg(long, default_value = "info", value_name = "FILTER")]
+    #[arg(long, default_value = super::LOG_FILTER, value_name = "FILTER")]
     pub log: String,
 
     /// Name published to frameworks and in redirects
@@ -69,12 +69,23 @@ pub struct MasterFlags {
     /// Offer agents with GPUs only to frameworks with the GPU_RESOURCES capability
     #[arg(long, default_value_t = true, action = ArgAction::Set, help_heading = "Offers")]
     pub filter_gpu_resources: bool,
+    /// Which role is offered first: the one with the least share, or one at random by weight
+    #[arg(long, default_value = "drf", value_parser = ["drf", "random"], help_heading = "Offers")]
+    pub role_sorter: String,
+    /// Which framework of a role is offered first
+    #[arg(long, default_value = "drf", value_parser = ["drf", "random"], help_heading = "Offers")]
+    pub framework_sorter: String,
     /// The only roles that frameworks may use
     #[arg(long, value_delimiter = ',', help_heading = "Offers")]
     pub roles: Option<Vec<String>>,
     /// Let frameworks run tasks as root
     #[arg(long, default_value_t = true, action = ArgAction::Set, help_heading = "Offers")]
     pub root_submissions: bool,
+
+    /// How long frameworks have to come back after a change of leader, even with a shorter
+    /// failover_timeout
+    #[arg(long, default_value = "30secs", value_parser = duration, help_heading = "Offers")]
+    pub framework_reconnect_grace: Duration,
 
     /// Interval of the pings to each agent
     #[arg(long, default_value = "15secs", value_parser = duration, help_heading = "Agents")]
@@ -86,6 +97,20 @@ pub struct MasterFlags {
     /// How long an agent may stay away after an election or a lost connection
     #[arg(long, default_value = "10mins", value_parser = duration, help_heading = "Agents")]
     pub agent_reregister_timeout: Duration,
+    /// How fast agents are marked unreachable at most, such as 1/10mins; absent: no limit
+    #[arg(long, value_name = "N/DURATION", help_heading = "Agents")]
+    pub agent_removal_rate_limit: Option<String>,
+    /// Mark no agent unreachable while more than this share of them is missing
+    #[arg(
+        long,
+        default_value_t = 20,
+        value_name = "PERCENT",
+        help_heading = "Agents"
+    )]
+    pub agent_mass_loss_percent: usize,
+    /// The share does not count below so many missing agents
+    #[arg(long, default_value_t = 3, value_name = "N", help_heading = "Agents")]
+    pub agent_mass_loss_minimum: usize,
 
     /// Ended frameworks that are remembered
     #[arg(long, default_value_t = 50, help_heading = "Limits")]
@@ -106,6 +131,9 @@ pub struct MasterFlags {
     /// Access control lists: a file, or JSON
     #[arg(long, value_name = "FILE|JSON", help_heading = "Authentication")]
     pub acls: Option<String>,
+    /// How schedulers authenticate: basic is the only way
+    #[arg(long, value_parser = ["basic"], help_heading = "Authentication")]
+    pub http_framework_authenticators: Option<String>,
     /// Schedulers must authenticate
     #[arg(long, default_value_t = false, action = ArgAction::Set, num_args = 0..=1)]
     #[arg(default_missing_value = "true", help_heading = "Authentication")]
@@ -124,7 +152,7 @@ pub struct MasterFlags {
 pub type Quorum = BTreeMap<u64, String>;
 
 /// `1=10.0.0.1:5050,2=10.0.0.2:5050,3=10.0.0.3:5050`
-fn quorum(text: &str) -> Result<Quorum, String> {
+pub fn quorum(text: &str) -> Result<Quorum, String> {
     let mut members = Quorum::new();
     for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let member = part.split_once('=').and_then(|(id, address)| {
@@ -178,11 +206,17 @@ impl MasterFlags {
             offer_timeout_ms: self.offer_timeout.map(ms),
             min_allocatable_resources: self.min_allocatable_resources.clone(),
             filter_gpu_resources: self.filter_gpu_resources,
+            role_sorter: self.role_sorter.clone(),
+            framework_sorter: self.framework_sorter.clone(),
             roles: self.roles.clone(),
             root_submissions: self.root_submissions,
+            framework_reconnect_grace_ms: ms(self.framework_reconnect_grace),
             agent_ping_timeout_ms: ms(self.agent_ping_timeout),
             max_agent_ping_timeouts: self.max_agent_ping_timeouts,
             agent_reregister_timeout_ms: ms(self.agent_reregister_timeout),
+            agent_removal_rate_limit: self.agent_removal_rate_limit.clone(),
+            agent_mass_loss_percent: self.agent_mass_loss_percent,
+            agent_mass_loss_minimum: self.agent_mass_loss_minimum,
             max_completed_frameworks: self.max_completed_frameworks,
             max_completed_tasks_per_framework: self.max_completed_tasks_per_framework,
             max_unreachable_tasks_per_framework: self.max_unreachable_tasks_per_framework,

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use caprock_client::Operator;
 use caprock_proto::mesos::v1::master::{call, response};
-use caprock_proto::mesos::v1::{Resource, value};
+use caprock_proto::mesos::v1::{DrainState, Resource, value};
 use serde::Serialize;
 
 use crate::block_on;
@@ -17,7 +17,7 @@ struct AgentRow {
     id: String,
     hostname: String,
     address: String,
-    active: bool,
+    state: &'static str,
     version: String,
     total: String,
     allocated: String,
@@ -36,7 +36,6 @@ impl Row for AgentRow {
     ];
 
     fn cells(&self) -> Vec<String> {
-        let state = if self.active { "active" } else { "inactive" };
         let age = self
             .registered_ns
             .map_or_else(|| "-".to_owned(), |ns| ago(ns, now_ms()));
@@ -44,7 +43,7 @@ impl Row for AgentRow {
             self.id.clone(),
             self.hostname.clone(),
             self.address.clone(),
-            state.to_owned(),
+            self.state.to_owned(),
             self.allocated.clone(),
             self.total.clone(),
             age,
@@ -76,11 +75,21 @@ fn row(agent: &response::get_agents::Agent) -> AgentRow {
             .unwrap_or_default(),
         hostname: info.hostname.clone(),
         address: address.unwrap_or("-").to_owned(),
-        active: agent.active,
+        state: state(agent),
         version: agent.version.clone(),
         total: summary(&agent.total_resources),
         allocated: summary(&agent.allocated_resources),
         registered_ns: agent.registered_time.as_ref().map(|t| t.nanoseconds),
+    }
+}
+
+fn state(agent: &response::get_agents::Agent) -> &'static str {
+    match &agent.drain_info {
+        Some(drain) if drain.state() == DrainState::Drained => "drained",
+        Some(_) => "draining",
+        None if agent.deactivated() => "deactivated",
+        None if agent.active => "active",
+        None => "inactive",
     }
 }
 

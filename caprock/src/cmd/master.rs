@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use crate::cli::MasterFlags;
+use crate::stop::stop_signal;
 
 /// Serves until SIGTERM or Ctrl-C; a leader hands over first.
 pub fn run(flags: &MasterFlags) -> anyhow::Result<ExitCode> {
@@ -13,16 +12,6 @@ pub fn run(flags: &MasterFlags) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        caprock_master::run(config, stop).await
-    })?;
+    runtime.block_on(async { caprock_master::run(config, stop_signal()?).await })?;
     Ok(ExitCode::SUCCESS)
 }

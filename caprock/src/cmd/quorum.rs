@@ -1,14 +1,18 @@
-//! `caprock quorum status|transfer-leader`.
+//! `caprock quorum`: status, handing over, and members that come and go.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use caprock_client::{Admin, ClientError};
-use caprock_proto::caprock::admin::{MemberRole, QuorumStatusResponse};
+use caprock_proto::caprock::admin::{Member, MemberRole, QuorumStatusResponse};
 use serde::Serialize;
 
 use crate::block_on;
 use crate::cli::{QueryFlags, QuorumCommand, QuorumFlags, Target};
 use crate::output::{self, Row};
+
+/// Between two tries to promote a member that is catching up.
+const PROMOTE_PAUSE: Duration = Duration::from_millis(200);
 
 /// What one member says of itself.
 #[derive(Debug, Serialize)]
@@ -49,6 +53,17 @@ pub fn run(flags: &QuorumFlags) -> anyhow::Result<ExitCode> {
     match &flags.command {
         QuorumCommand::Status(query) => status(query),
         QuorumCommand::TransferLeader { target, to } => transfer_leader(target, *to),
+        QuorumCommand::Add {
+            target,
+            member: (id, address),
+        } => {
+            let admin = Admin::new(target.masters.clone());
+            members(&block_on(admin.add_member(*id, address.clone()))??)
+        }
+        QuorumCommand::Promote { target, id } => members(&block_on(promote(target, *id))??),
+        QuorumCommand::Remove { target, id } => members(&block_on(
+            Admin::new(target.masters.clone()).remove_member(*id),
+        )??),
     }
 }
 
@@ -136,6 +151,34 @@ fn role_name(role: MemberRole) -> &'static str {
         MemberRole::Learner => "learner",
         MemberRole::Stopped => "stopped",
     }
+}
+
+/// Tries again while the member is catching up.
+async fn promote(target: &Target, id: u64) -> Result<Vec<Member>, ClientError> {
+    let admin = Admin::new(target.masters.clone());
+    let started = Instant::now();
+    loop {
+        match admin.promote_member(id).await {
+            Err(ClientError::Status {
+                status: 412 | 503, ..
+            }) if started.elapsed() < target.timeout => {
+                tokio::time::sleep(PROMOTE_PAUSE).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn members(members: &[Member]) -> anyhow::Result<ExitCode> {
+    for member in members {
+        let vote = if member.voter {
+            "has a vote"
+        } else {
+            "has no vote"
+        };
+        println!("member {} at {} {vote}", member.member_id, member.address);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn transfer_leader(target: &Target, to: Option<u64>) -> anyhow::Result<ExitCode> {

@@ -13,6 +13,7 @@ use caprock_proto::mesos::v1::executor::Event;
 use crate::attach::Attachment;
 use crate::checkpoint::{Key, Write, encode};
 use crate::config::Config;
+use crate::drain::Drain;
 use crate::effect::{Effect, Effects, Reply};
 use crate::executor::Executor;
 use crate::fence::Fence;
@@ -53,6 +54,8 @@ pub struct Agent {
     pub(crate) total: Resources,
     /// An operation has changed the resources.
     pub(crate) converted: bool,
+    /// The leader empties the agent.
+    pub(crate) drain: Option<Drain>,
     pub(crate) completed: VecDeque<FrameworkView>,
     pub(crate) counters: Counters,
 }
@@ -92,6 +95,7 @@ impl Agent {
             operations: BTreeMap::new(),
             total: Resources::default(),
             converted: false,
+            drain: None,
             completed: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -224,6 +228,7 @@ impl Agent {
                 let resources = self.total.to_protos();
                 Record::Converted(checkpoint::Converted { resources })
             }),
+            Key::Drain => self.drain.map(|drain| Record::Drain(drain.to_record())),
         }
     }
 

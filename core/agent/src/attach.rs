@@ -140,6 +140,7 @@ impl Agent {
             "attached as {} in term {term}",
             self.identity.agent_id
         ));
+        self.drain_order(attached.drain.as_ref());
         self.resend_all();
         self.resend_operations();
     }
@@ -240,6 +241,7 @@ impl Agent {
         if self.converted {
             message.checkpointed_resources = self.total.to_protos();
         }
+        message.applied_operations = self.applied_operations();
         for framework in self
             .frameworks
             .values()

@@ -17,6 +17,7 @@ use crate::input::TimerKey;
 use crate::launch::role_of_task;
 use crate::task::{Kill, KillCause, Process, Task};
 use crate::view::{ExecutorKind, ExecutorState};
+use crate::volumes::mounts_of;
 
 /// What a command executor is given beyond its kill grace period, to end in an orderly way.
 const SHUTDOWN_MARGIN: DurationMs = DurationMs(2000);
@@ -79,6 +80,11 @@ impl Agent {
             is_command_task: found.kind == ExecutorKind::Command,
             task_id: Some(id.to_string()),
             parent: process.parent.clone(),
+            volumes: mounts_of(&task.info.resources),
+            pod_volumes: match found.kind {
+                ExecutorKind::Pods => mounts_of(&found.info.resources),
+                ExecutorKind::Command | ExecutorKind::Custom => Vec::new(),
+            },
         };
         let place = Place {
             framework: framework.clone(),

@@ -13,6 +13,7 @@ use crate::effect::{Effect, LaunchSpec};
 use crate::executor::Termination;
 use crate::input::TimerKey;
 use crate::view::ExecutorState;
+use crate::volumes::mounts_of;
 
 impl Agent {
     pub(crate) fn launch_custom(
@@ -57,6 +58,8 @@ impl Agent {
             is_command_task: false,
             task_id: None,
             parent: None,
+            volumes: mounts_of(&found.info.resources),
+            pod_volumes: Vec::new(),
         };
         let place = Place {
             framework: framework.clone(),
@@ -98,8 +101,15 @@ impl Agent {
             return;
         }
         found.ever_delivered = true;
+        let container = found.container.clone();
         self.mark(Key::Run(framework.clone(), executor.clone()));
         for (index, tasks) in groups {
+            let resources = tasks.iter().map(|task| mounts_of(&task.resources));
+            let volumes: Vec<_> = resources.flatten().collect();
+            if !volumes.is_empty() {
+                let container = container.clone();
+                self.emit(Effect::LinkVolumes { container, volumes });
+            }
             for task in &tasks {
                 self.mark(Key::Task(framework.clone(), TaskId::from(&task.task_id)));
             }

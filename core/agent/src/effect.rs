@@ -7,6 +7,7 @@ use caprock_proto::mesos::v1::{CheckInfo, CommandInfo, ContainerInfo, HealthChec
 
 use crate::checkpoint::Write;
 use crate::input::{ConnectionId, LinkId, RequestId, TimerKey};
+use crate::volumes::{Volume, VolumeMount};
 
 /// The effects of one step.
 pub type Effects = Vec<Effect>;
@@ -49,6 +50,15 @@ pub enum Effect {
     },
     /// Stop them.
     StopChecks(ContainerId),
+    /// Make the folders of these volumes, unless they are there.
+    MakeVolumes(Vec<Volume>),
+    /// Delete these volumes and all that is in them.
+    DeleteVolumes(Vec<Volume>),
+    /// A container that runs gets to see these volumes as well.
+    LinkVolumes {
+        container: ContainerId,
+        volumes: Vec<VolumeMount>,
+    },
     /// The sandbox may be collected from now on, after the collection delay.
     CollectSandbox(ContainerId),
     /// Step again with [`crate::Input::Timer`] at this time. A later one of the same key
@@ -90,6 +100,10 @@ pub struct LaunchSpec {
     /// of its own. Its sandbox is made too; the task's lies in it, as
     /// `containers/<container>` with a link `tasks/<task id>` to it.
     pub parent: Option<ContainerId>,
+    /// The volumes that it sees.
+    pub volumes: Vec<VolumeMount>,
+    /// The volumes that the pod as a whole sees.
+    pub pod_volumes: Vec<VolumeMount>,
 }
 
 /// The answer to an executor's call.

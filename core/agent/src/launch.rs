@@ -219,6 +219,12 @@ impl Agent {
             reason: Reason::ExecutorTerminated,
             message,
         };
+        if self.drain.is_some() {
+            return Err(Drop {
+                reason: Reason::AgentDraining,
+                message: "Task was received while agent was already draining",
+            });
+        }
         let command = request.kind == ExecutorKind::Command;
         let Some(found) = self.executor(framework, executor) else {
             if command || request.new_executor {

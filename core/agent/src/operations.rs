@@ -2,11 +2,12 @@
 //! reports it until the report is acknowledged, like a task's status.
 
 use bytes::Bytes;
-use caprock_model::{DurationMs, Millis, ResourceError, Resources};
+use caprock_model::operation::conversion;
+use caprock_model::{DurationMs, Millis, Resources};
 use caprock_proto::caprock::checkpoint;
 use caprock_proto::caprock::session::{self, from_agent};
 use caprock_proto::mesos::v1::offer::{Operation as OfferOperation, operation};
-use caprock_proto::mesos::v1::{self, OperationState, OperationStatus, Resource, resource};
+use caprock_proto::mesos::v1::{self, OperationState, OperationStatus};
 
 use crate::agent::Agent;
 use crate::checkpoint::Key;
@@ -37,6 +38,12 @@ impl PendingOperation {
         }
     }
 
+    /// The volumes that it destroyed.
+    pub fn destroyed(&self) -> Option<&operation::Destroy> {
+        let done = self.status.state() == OperationState::OperationFinished;
+        self.info.destroy.as_ref().filter(|_| done)
+    }
+
     pub fn from_record(record: checkpoint::Operation) -> Option<Self> {
         Some(Self {
             framework_id: record.framework_id,
@@ -47,12 +54,6 @@ impl PendingOperation {
             resend_at: None,
         })
     }
-}
-
-/// What an operation takes from the agent's resources, and what it puts in their place.
-struct Conversion {
-    consumed: Resources,
-    converted: Resources,
 }
 
 impl Agent {
@@ -75,7 +76,10 @@ impl Agent {
             ..OperationStatus::default()
         };
         match self.convert(&info) {
-            Ok(converted) => status.converted_resources = converted.to_protos(),
+            Ok(converted) => {
+                status.converted_resources = converted.to_protos();
+                self.follow_up(&info);
+            }
             Err(message) => {
                 status.state = OperationState::OperationFailed as i32;
                 status.message = Some(message);
@@ -95,25 +99,19 @@ impl Agent {
     }
 
     fn convert(&mut self, info: &OfferOperation) -> Result<Resources, String> {
-        let conversion = conversion_of(info).map_err(|error| error.to_string())?;
-        let Some(Conversion {
-            consumed,
-            converted,
-        }) = conversion
-        else {
-            return Err("The agent does not know this kind of operation".to_string());
-        };
-        // A repeated order finds the work done.
-        let remaining = self.total.checked_sub(&consumed);
-        let done = remaining.is_none() && self.total.contains(&converted);
-        if let Some(remaining) = remaining {
-            self.total = remaining + &converted;
-            self.converted = true;
-            self.mark(Key::Converted);
-        } else if !done {
-            return Err(format!("The agent does not have {consumed}"));
+        let conversion = conversion(info).map_err(|error| error.to_string())?;
+        let conversion = conversion.unallocated();
+        match conversion.apply(&self.total) {
+            Some(total) => {
+                self.total = total;
+                self.converted = true;
+                self.mark(Key::Converted);
+            }
+            // A repeated order finds the work done.
+            None if self.total.contains(&conversion.converted) => {}
+            None => return Err(format!("The agent does not have {}", conversion.consumed)),
         }
-        Ok(converted)
+        Ok(conversion.converted)
     }
 
     pub(crate) fn acknowledge_operation(&mut self, order: &session::AcknowledgeOperation) {
@@ -128,6 +126,12 @@ impl Agent {
         }
         self.operations.remove(&key);
         self.mark(Key::Operation(order.operation_uuid.clone()));
+    }
+
+    /// The operations that are done and not acknowledged, for the leader to compare.
+    pub(crate) fn applied_operations(&self) -> Vec<Bytes> {
+        let operations = self.operations.values();
+        operations.map(|pending| pending.uuid.clone()).collect()
     }
 
     pub(crate) fn resend_operations(&mut self) {
@@ -183,68 +187,5 @@ impl Agent {
             },
         });
         operations.collect()
-    }
-}
-
-fn conversion_of(info: &OfferOperation) -> Result<Option<Conversion>, ResourceError> {
-    let forth = |result: &[Resource], undo: fn(&mut Resource)| {
-        let converted = Resources::from_protos(result)?.unallocated();
-        let consumed = undone(&converted, undo)?;
-        Ok(Some(Conversion {
-            consumed,
-            converted,
-        }))
-    };
-    let back = |origin: &[Resource], undo: fn(&mut Resource)| {
-        let consumed = Resources::from_protos(origin)?.unallocated();
-        let converted = undone(&consumed, undo)?;
-        Ok(Some(Conversion {
-            consumed,
-            converted,
-        }))
-    };
-    match info.r#type() {
-        operation::Type::Reserve => match &info.reserve {
-            Some(reserve) if !reserve.source.is_empty() => Ok(Some(Conversion {
-                consumed: Resources::from_protos(&reserve.source)?.unallocated(),
-                converted: Resources::from_protos(&reserve.resources)?.unallocated(),
-            })),
-            Some(reserve) => forth(&reserve.resources, without_last_reservation),
-            None => Ok(None),
-        },
-        operation::Type::Unreserve => match &info.unreserve {
-            Some(unreserve) => back(&unreserve.resources, without_last_reservation),
-            None => Ok(None),
-        },
-        operation::Type::Create => match &info.create {
-            Some(create) => forth(&create.volumes, without_volume),
-            None => Ok(None),
-        },
-        operation::Type::Destroy => match &info.destroy {
-            Some(destroy) => back(&destroy.volumes, without_volume),
-            None => Ok(None),
-        },
-        _ => Ok(None),
-    }
-}
-
-fn undone(resources: &Resources, undo: fn(&mut Resource)) -> Result<Resources, ResourceError> {
-    let mut protos = resources.to_protos();
-    protos.iter_mut().for_each(undo);
-    Resources::from_protos(&protos)
-}
-
-fn without_last_reservation(resource: &mut Resource) {
-    resource.reservations.pop();
-}
-
-fn without_volume(resource: &mut Resource) {
-    resource.shared = None;
-    if let Some(disk) = resource.disk.take() {
-        let source = disk.source;
-        resource.disk = source.is_some().then(|| resource::DiskInfo {
-            source,
-            ..resource::DiskInfo::default()
-        });
     }
 }

@@ -28,6 +28,8 @@ impl Agent {
             Some(Order::AcknowledgeOperation(acknowledge)) => {
                 self.acknowledge_operation(&acknowledge);
             }
+            Some(Order::Drain(drain)) => self.drain_order(Some(&drain)),
+            Some(Order::Reactivate(_)) => self.drain_order(None),
             None => self.warn("an order of an unknown kind is ignored"),
         }
     }

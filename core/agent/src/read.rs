@@ -40,6 +40,7 @@ impl Agent {
             frameworks,
             completed_frameworks: self.completed.iter().cloned().collect(),
             operations: self.operations_view(),
+            drain: self.drain,
             total: self.total.clone(),
             metrics,
         }

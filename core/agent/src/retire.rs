@@ -106,7 +106,7 @@ impl Agent {
     /// Forgets everything but the fence: started again with the same directory, this is a new
     /// agent.
     pub(crate) fn wipe(&mut self) {
-        let mut keys = vec![Key::Identity, Key::Converted];
+        let mut keys = vec![Key::Identity, Key::Converted, Key::Drain];
         for (id, framework) in &self.frameworks {
             keys.push(Key::Framework(id.clone()));
             for (executor, found) in &framework.executors {
@@ -139,6 +139,7 @@ impl Agent {
         self.orphans.clear();
         self.operations.clear();
         self.converted = false;
+        self.drain = None;
         for key in keys {
             self.mark(key);
         }

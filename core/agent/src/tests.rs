@@ -4,6 +4,7 @@ mod attach;
 mod checks;
 mod command;
 mod custom;
+mod drain;
 mod fence;
 mod launch;
 mod life;

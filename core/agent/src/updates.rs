@@ -206,8 +206,9 @@ impl Agent {
         &mut self,
         framework: &FrameworkId,
         executor: &ExecutorId,
-        status: TaskStatus,
+        mut status: TaskStatus,
     ) {
+        self.say_draining(framework, &mut status);
         let id = TaskId::from(&status.task_id);
         let Some(found) = self.frameworks.get_mut(framework) else {
             return;

@@ -14,6 +14,7 @@ use caprock_proto::mesos::v1::{
     TaskStatus,
 };
 
+use crate::drain::Drain;
 use crate::input::LinkId;
 
 /// A copy of what the agent knows.
@@ -35,6 +36,8 @@ pub struct AgentView {
     /// Oldest first.
     pub completed_frameworks: Vec<FrameworkView>,
     pub operations: Vec<Operation>,
+    /// The leader empties the agent.
+    pub drain: Option<Drain>,
     /// Total resources with the changes that operations made.
     pub total: Resources,
     /// What live tasks and executors hold, in allocated form.

@@ -2,10 +2,11 @@
 //! attached, and which of their resources are on their way through the log.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use caprock_model::{AgentId, Millis, Resources};
 use caprock_proto::caprock::session::{Attach, Hello, Standing, from_agent, from_master};
-use caprock_registry::{Agent, Registry};
+use caprock_registry::{Agent, Map, Operation, OperationUuid, Registry};
 use rpds::RedBlackTreeMapSync;
 
 use crate::input::{AgentSessionId, ProposalId};
@@ -40,8 +41,12 @@ pub(crate) struct Peer {
     pub departing: bool,
     /// Its attachment is on its way through the log, for this stream.
     pub attaching: Option<AgentSessionId>,
+    /// How many attachments are on their way, those of streams that ended included.
+    pub attachments: u32,
     /// An Attach that came while it was departing.
     pub deferred: Option<(AgentSessionId, Box<Attach>)>,
+    /// The operations on it when its removal was decided.
+    pub leaving_operations: Map<OperationUuid, Arc<Operation>>,
 }
 
 impl Peer {
@@ -52,7 +57,9 @@ impl Peer {
             holds: BTreeMap::new(),
             departing: false,
             attaching: None,
+            attachments: 0,
             deferred: None,
+            leaving_operations: Map::new_sync(),
         }
     }
 }
@@ -186,7 +193,16 @@ impl Agents {
     pub fn is_active(&self, agent: &AgentId) -> bool {
         self.peers.get(agent).is_some_and(|peer| {
             let attached = matches!(peer.presence, Presence::Attached(_));
-            attached && !peer.departing && peer.attaching.is_none()
+            attached && !peer.departing && peer.attachments == 0
+        })
+    }
+
+    /// Whether it has not attached in this leadership, or is about to, and nothing is known
+    /// against it.
+    pub fn is_returning(&self, agent: &AgentId) -> bool {
+        self.peers.get(agent).is_some_and(|peer| {
+            let recovered = peer.presence == Presence::Recovered;
+            !peer.departing && (recovered || peer.attaching.is_some())
         })
     }
 
@@ -298,8 +314,7 @@ impl Office {
             Message::ExecutorExited(exited) => self.executor_exited(turn, &agent, &exited),
             Message::Pong(pong) => self.pong(&agent, &pong),
             Message::Unregister(_) => self.unregister(turn, &agent),
-            // No operation is ever ordered yet.
-            Message::OperationUpdate(_) => self.metrics.count(metrics::DROPPED_MESSAGES),
+            Message::OperationUpdate(update) => self.operation_update(turn, &agent, update),
             Message::Hello(_) | Message::Attach(_) | Message::Fenced(_) => {}
         }
     }

@@ -180,7 +180,8 @@ impl Office {
             agents: &agents,
             options: &options,
         };
-        let grants = caprock_allocator::allocate(&request, &gate).grants;
+        let surroundings = self.surroundings(turn.registry, &agents);
+        let grants = caprock_allocator::allocate_within(&request, &surroundings, &gate).grants;
         self.offer(turn, grants);
     }
 
@@ -189,6 +190,8 @@ impl Office {
         Options {
             min_allocatable: self.config.min_allocatable_resources.clone(),
             filter_gpu_resources: self.config.filter_gpu_resources,
+            role_sorter: self.config.role_sorter,
+            framework_sorter: self.config.framework_sorter,
             seed: self.allocation.seed,
             ..Options::default()
         }
@@ -233,6 +236,7 @@ impl Office {
                 .get(role)
                 .map_or(0, |grants| grants.total);
         }
+        self.add_quotas(registry, &mut roles);
         roles
     }
 
@@ -243,7 +247,7 @@ impl Office {
     ) -> Vec<AgentSupply> {
         let mut supply = Vec::new();
         for id in agents.filter(|id| self.agents.is_active(id)) {
-            let Some(agent) = registry.agent(id).filter(|agent| agent.is_reachable()) else {
+            let Some(agent) = registry.agent(id).filter(|agent| agent.may_be_offered()) else {
                 continue;
             };
             let available = self.free_on(agent);

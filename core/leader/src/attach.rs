@@ -46,6 +46,15 @@ impl Office {
         if attach.info.is_none() {
             return self.refuse_agent(turn, session, "AgentInfo is missing".to_owned(), false);
         }
+        let hostname = attach.info.as_ref().map_or("", |info| &info.hostname);
+        if turn
+            .registry
+            .maintenance()
+            .forbids(hostname, &attach.address)
+        {
+            let text = "Machine is `DOWN`".to_owned();
+            return self.refuse_agent(turn, session, text, true);
+        }
         let known = if attach.agent_id.is_empty() {
             turn.registry
                 .agent_by_registration(&attach.registration_id)
@@ -76,10 +85,8 @@ impl Office {
     /// A first registration.
     fn admit(&mut self, turn: &mut Turn<'_>, session: AgentSessionId, attach: Attach) {
         let registration_id = attach.registration_id.clone();
-        if self.agents.admitting.contains_key(&registration_id) {
-            self.agents
-                .admitting
-                .insert(registration_id, (session, Box::new(attach)));
+        if let Some(asked) = self.agents.admitting.get_mut(&registration_id) {
+            *asked = (session, Box::new(attach));
             return;
         }
         if let Some(former) = self.agents.by_address(&attach.address).cloned()
@@ -194,26 +201,25 @@ impl Office {
         }
         self.agents.assign(session, agent);
         let oldest = turn.now - self.config.relaunch_limit;
-        let difference = compare(turn.registry, agent, &attach, oldest);
+        let comparison = compare(turn.registry, agent, &attach, oldest);
         let peer = self.agents.peer_or_new(agent);
-        match difference {
-            None => {
-                peer.attaching = None;
-                self.settle(turn, session, agent, &attach, &[]);
-            }
-            Some(command) => {
-                peer.attaching = Some(session);
-                // What is taken up may be in use by nobody as far as offers know.
-                self.rescind_offers_on(turn, agent);
-                let pending = PendingAttach {
-                    agent: agent.clone(),
-                    session,
-                    attach,
-                };
-                let pending = Pending::Attach(Box::new(pending));
-                self.propose(turn, Command::AttachAgent(command), pending);
-            }
+        // What an attachment before this one takes up is not in the registry yet: then this
+        // one goes through the log as well, and is settled on what that leads to.
+        if comparison.agrees && peer.attachments == 0 {
+            peer.attaching = None;
+            return self.settle(turn, session, agent, &attach, &[]);
         }
+        peer.attaching = Some(session);
+        peer.attachments += 1;
+        // What is taken up may be in use by nobody as far as offers know.
+        self.rescind_offers_on(turn, agent);
+        let pending = Box::new(PendingAttach {
+            agent: agent.clone(),
+            session,
+            attach,
+        });
+        let command = Command::AttachAgent(comparison.command);
+        self.propose(turn, command, Pending::Attach(pending));
     }
 
     pub(crate) fn attach_applied(
@@ -234,8 +240,9 @@ impl Office {
         let Some(peer) = self.agents.peer_mut(&agent) else {
             return;
         };
-        if peer.attaching != Some(session) {
-            // It has hung up, or attaches on another stream by now.
+        peer.attachments = peer.attachments.saturating_sub(1);
+        if peer.attaching != Some(session) || peer.attachments > 0 {
+            // It has hung up, or has attached again since.
             if peer.presence == Presence::Recovered {
                 let presence = Presence::Disconnected {
                     since: turn.now,
@@ -314,13 +321,15 @@ fn same_description(known: &Agent, attach: &Attach) -> bool {
         && described.info.as_ref() == Some(&*known.info)
 }
 
-/// What has to be changed in the log so that it agrees with the agent; nothing if it does.
-fn compare(
-    registry: &Registry,
-    agent: &AgentId,
-    attach: &Attach,
-    oldest: Millis,
-) -> Option<AttachAgent> {
+/// An agent's report beside the log.
+struct Comparison {
+    /// Nothing has to be changed in the log.
+    agrees: bool,
+    /// What makes it agree.
+    command: AttachAgent,
+}
+
+fn compare(registry: &Registry, agent: &AgentId, attach: &Attach, oldest: Millis) -> Comparison {
     let known = registry.agent(agent);
     let mut command = AttachAgent {
         agent: Some(description(agent, attach)),
@@ -328,6 +337,7 @@ fn compare(
         unknown_executors: unknown_executors(registry, agent, attach),
         unknown_frameworks: Vec::new(),
         lost_executors: Vec::new(),
+        checkpointed_resources: attach.checkpointed_resources.clone(),
     };
     command.unknown_frameworks = unknown_frameworks(registry, attach);
     if let Some(known) = known {
@@ -338,7 +348,10 @@ fn compare(
     let nothing_new = command.unknown_tasks.is_empty()
         && command.unknown_executors.is_empty()
         && command.lost_executors.is_empty();
-    (!(as_known && nothing_new)).then_some(command)
+    Comparison {
+        agrees: as_known && nothing_new,
+        command,
+    }
 }
 
 fn unknown_frameworks(

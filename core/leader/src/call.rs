@@ -3,6 +3,7 @@
 
 pub(crate) mod acknowledge;
 pub(crate) mod decline;
+pub(crate) mod inverse_offers;
 pub(crate) mod kill;
 pub(crate) mod message;
 pub(crate) mod operations;
@@ -14,14 +15,19 @@ pub(crate) mod suppress;
 pub(crate) mod teardown;
 pub(crate) mod update_framework;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use caprock_model::{FrameworkId, Role, validate};
 use caprock_proto::mesos::v1::scheduler::{self, call::Type};
 use caprock_registry::Framework;
 
+use caprock_proto::mesos::v1::Offer;
+
+use crate::accept::repeat::CallKey;
 use crate::effect::Reply;
 use crate::input::{Caller, RequestId};
+use crate::metrics;
 use crate::office::Office;
 use crate::turn::Turn;
 
@@ -31,6 +37,12 @@ pub(crate) struct Admitted<'a> {
     pub framework: &'a Arc<Framework>,
     /// The authenticated principal; empty without authentication.
     pub principal: String,
+    /// Set if the call may be sent more than once.
+    pub key: Option<CallKey>,
+    /// Offers of former leaders, in the words of a gateway.
+    pub vouched: &'a [Offer],
+    /// Operations that the framework may not ask for, and why.
+    pub denied_operations: &'a BTreeMap<usize, String>,
 }
 
 impl Office {
@@ -42,6 +54,9 @@ impl Office {
         call: scheduler::Call,
     ) {
         let registry = turn.registry;
+        if let Err(reply) = self.fence(caller) {
+            return turn.reply(request, reply);
+        }
         if let Err(error) = validate::scheduler_call(&call) {
             let text = format!("Failed to validate scheduler::Call: {error}");
             return turn.reply(request, Reply::BadRequest(text));
@@ -61,16 +76,31 @@ impl Office {
             return turn.reply(request, reply);
         }
         let principal = caller.principal.clone().unwrap_or_default();
+        let key = caller.idempotency_key.as_deref();
         let admitted = Admitted {
             request,
             framework,
             principal,
+            key: key.map(|key| CallKey::new(&framework.id, key)),
+            vouched: &caller.vouched,
+            denied_operations: &caller.denied_operations,
         };
         let kind = call.r#type();
         self.metrics.count(metric_of(kind));
         if !self.dispatch(turn, &admitted, kind, call) {
             turn.reply(request, Reply::NotImplemented);
         }
+    }
+
+    /// A call that a gateway sent to another leadership came late, or this one has ended
+    /// without knowing it.
+    pub(crate) fn fence(&mut self, caller: &Caller) -> Result<(), Reply> {
+        if caller.term.is_none_or(|term| term == self.term) {
+            return Ok(());
+        }
+        self.metrics.count(metrics::FENCED_CALLS);
+        let text = "The call is meant for another leadership".to_owned();
+        Err(Reply::Unavailable(text))
     }
 
     /// Rows of Mesos' table of answers in their order: principal, subscription, stream id.
@@ -111,18 +141,25 @@ impl Office {
             Type::Teardown => self.teardown(turn, admitted),
             Type::Accept => self.accept(turn, admitted, call.accept.unwrap_or_default()),
             Type::Decline => self.decline(turn, admitted, &call.decline.unwrap_or_default()),
-            // There are no inverse offers yet, so that every id is unknown and ignored.
-            Type::AcceptInverseOffers | Type::DeclineInverseOffers => {
-                turn.accepted(admitted.request);
+            Type::AcceptInverseOffers => {
+                let accept = call.accept_inverse_offers.unwrap_or_default();
+                self.accept_inverse_offers(turn, admitted, &accept);
             }
-            Type::Revive => self.revive(turn, admitted, call.revive.unwrap_or_default()),
-            Type::Suppress => self.suppress(turn, admitted, call.suppress.unwrap_or_default()),
-            Type::Kill => self.kill(turn, admitted, call.kill.unwrap_or_default()),
+            Type::DeclineInverseOffers => {
+                let decline = call.decline_inverse_offers.unwrap_or_default();
+                self.decline_inverse_offers(turn, admitted, &decline);
+            }
+            Type::Revive => self.revive(turn, admitted, &call.revive.unwrap_or_default()),
+            Type::Suppress => self.suppress(turn, admitted, &call.suppress.unwrap_or_default()),
+            Type::Kill => self.kill(turn, admitted, &call.kill.unwrap_or_default()),
             Type::Shutdown => self.shutdown(turn, admitted, &call.shutdown.unwrap_or_default()),
             Type::Acknowledge => {
                 self.acknowledge(turn, admitted, call.acknowledge.unwrap_or_default());
             }
-            Type::AcknowledgeOperationStatus => self.acknowledge_operation(turn, admitted),
+            Type::AcknowledgeOperationStatus => {
+                let acknowledge = call.acknowledge_operation_status.unwrap_or_default();
+                self.acknowledge_operation(turn, admitted, &acknowledge);
+            }
             Type::Reconcile => self.reconcile(turn, admitted, &call.reconcile.unwrap_or_default()),
             Type::ReconcileOperations => {
                 let reconcile = call.reconcile_operations.unwrap_or_default();

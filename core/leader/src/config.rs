@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use caprock_model::{DurationMs, Quantities, Role, Scalar};
+pub use caprock_allocator::Sorter;
+use caprock_model::role::ANY;
+use caprock_model::{DurationMs, Quantities, Role, Scalar, parse_duration};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -42,8 +44,26 @@ pub struct Config {
     pub roles: Option<BTreeSet<Role>>,
     /// `--root-submissions`: whether frameworks may run as root.
     pub root_submissions: bool,
+    /// `--agent-removal-rate-limit`: how fast agents are marked unreachable at most.
+    pub agent_removal_rate_limit: Option<RateLimit>,
+    /// `--agent-mass-loss-percent`: none is marked unreachable while more are missing ...
+    pub mass_loss_percent: usize,
+    /// ... and at least so many.
+    pub mass_loss_minimum: usize,
     /// Interval of HEARTBEAT events; fixed in Mesos.
     pub heartbeat_interval: DurationMs,
+    /// `--role-sorter`: who has the first turn among roles.
+    pub role_sorter: Sorter,
+    /// `--framework-sorter`: who has the first turn among the frameworks of a role.
+    pub framework_sorter: Sorter,
+}
+
+impl Config {
+    /// Whether there may be something for this role.
+    pub fn allows_role(&self, role: &str) -> bool {
+        let listed = |roles: &BTreeSet<Role>| roles.contains(role);
+        role == ANY || self.roles.as_ref().is_none_or(listed)
+    }
 }
 
 impl Default for Config {
@@ -69,8 +89,57 @@ impl Default for Config {
             relaunch_limit: DurationMs(600_000),
             roles: None,
             root_submissions: true,
+            agent_removal_rate_limit: None,
+            mass_loss_percent: 20,
+            mass_loss_minimum: 3,
             heartbeat_interval: DurationMs(15_000),
+            role_sorter: Sorter::Drf,
+            framework_sorter: Sorter::Drf,
         }
+    }
+}
+
+/// Reads `drf` or `random`, the values of `--role-sorter` and `--framework-sorter`.
+pub fn parse_sorter(text: &str) -> Result<Sorter, SorterError> {
+    match text {
+        "drf" => Ok(Sorter::Drf),
+        "random" => Ok(Sorter::Random),
+        other => Err(SorterError(other.to_owned())),
+    }
+}
+
+/// The name of a sorter that there is not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is neither 'drf' nor 'random'")]
+pub struct SorterError(pub String);
+
+/// So many within such a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    permits: u32,
+    period: DurationMs,
+}
+
+impl RateLimit {
+    /// The time between two of them.
+    pub fn interval(self) -> DurationMs {
+        DurationMs(self.period.0 / i64::from(self.permits.max(1)))
+    }
+}
+
+impl std::str::FromStr for RateLimit {
+    type Err = String;
+
+    /// Reads `1/10mins`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = || format!("'{text}' is not a rate such as 1/10mins");
+        let (permits, period) = text.split_once('/').ok_or_else(error)?;
+        let permits = permits.trim().parse().map_err(|_| error())?;
+        let period = parse_duration(period.trim()).map_err(|_| error())?;
+        if permits == 0 || period.0 <= 0 {
+            return Err(error());
+        }
+        Ok(Self { permits, period })
     }
 }
 
@@ -100,6 +169,28 @@ pub fn parse_min_allocatable(text: &str) -> Result<Vec<Quantities>, MinAllocatab
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sorters_and_roles() {
+        assert_eq!(parse_sorter("random"), Ok(Sorter::Random));
+        assert_eq!(parse_sorter("DRF"), Err(SorterError("DRF".to_owned())));
+        let config = Config {
+            roles: Some([Role::from("eng")].into()),
+            ..Config::default()
+        };
+        assert!(config.allows_role("eng") && config.allows_role("*"));
+        assert!(!config.allows_role("ops") && Config::default().allows_role("ops"));
+    }
+
+    #[test]
+    fn rates_are_read_as_intervals() {
+        let interval = |text: &str| text.parse().map(RateLimit::interval);
+        assert_eq!(interval("1/10mins"), Ok(DurationMs(600_000)));
+        assert_eq!(interval("2/1secs"), Ok(DurationMs(500)));
+        for text in ["", "1", "0/1secs", "1/0secs", "x/1secs", "1/x"] {
+            assert!(interval(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn min_allocatable_is_read_as_alternatives_of_quantities() {

@@ -15,6 +15,9 @@ impl Office {
         ));
         self.agents.recover(turn.registry);
         self.arm_reregistration(turn);
+        self.drains.recover(turn.registry);
+        self.windows.clear_machines();
+        self.look_at_machines(turn);
         self.inherit_frameworks(turn);
         turn.wake(
             turn.now + self.config.allocation_interval,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caprock_model::{AgentId, ExecutorId, FrameworkId, OfferId};
 use caprock_proto::mesos::v1::scheduler::{Event, event};
-use caprock_proto::mesos::v1::{MasterInfo, Offer, OperationStatus, TaskStatus};
+use caprock_proto::mesos::v1::{InverseOffer, MasterInfo, Offer, OperationStatus, TaskStatus};
 use prost::bytes::Bytes;
 
 fn of(kind: event::Type) -> Event {
@@ -47,6 +47,23 @@ pub(crate) fn rescind(offer: &OfferId) -> Arc<Event> {
     Arc::new(Event {
         rescind: Some(rescind),
         ..of(event::Type::Rescind)
+    })
+}
+
+pub(crate) fn inverse_offers(inverse_offers: Vec<InverseOffer>) -> Arc<Event> {
+    Arc::new(Event {
+        inverse_offers: Some(event::InverseOffers { inverse_offers }),
+        ..of(event::Type::InverseOffers)
+    })
+}
+
+pub(crate) fn rescind_inverse(offer: &OfferId) -> Arc<Event> {
+    let rescind = event::RescindInverseOffer {
+        inverse_offer_id: offer.to_proto(),
+    };
+    Arc::new(Event {
+        rescind_inverse_offer: Some(rescind),
+        ..of(event::Type::RescindInverseOffer)
     })
 }
 

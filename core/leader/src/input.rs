@@ -1,8 +1,10 @@
 //! What the shell tells the leader: the complete list of things that can happen to it.
 
+use std::collections::BTreeMap;
+
 use caprock_model::Millis;
 use caprock_proto::caprock::{registry::Entry, session};
-use caprock_proto::mesos::v1::{MasterInfo, master, scheduler};
+use caprock_proto::mesos::v1::{MasterInfo, Offer, master, scheduler};
 use caprock_registry::{LogIndex, Outcome};
 
 /// Raft term of a leadership; every leadership has a new one.
@@ -41,6 +43,8 @@ pub enum TimerKey {
     PingAgents,
     /// An agent that has not attached since the election or since it disconnected.
     AgentDeadline(String),
+    /// The removal rate limit lets the next missing agent go.
+    GiveUpAgent,
     /// Try again to write status updates that the log refused.
     FlushUpdates,
     /// Filters that run out.
@@ -54,9 +58,21 @@ pub struct Caller {
     pub principal: Option<String>,
     /// The `Mesos-Stream-Id` header of the request.
     pub stream_id: Option<String>,
+    /// The leadership that the call is meant for; none: whichever.
+    pub term: Option<Term>,
+    /// The same for every attempt to get one call through; chosen by its sender.
+    pub idempotency_key: Option<String>,
+    /// Offers of former leaders that the call names, as a gateway has seen them.
+    pub vouched: Vec<Offer>,
+    /// Operations of an ACCEPT that the framework may not ask for, and why, by their place.
+    pub denied_operations: BTreeMap<usize, String>,
 }
 
 /// One input of [`crate::Leader::step`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "inputs are moved once, from shell to step"
+)]
 #[derive(Debug)]
 pub enum Input {
     /// This member leads `term` and has applied everything before it.

@@ -24,19 +24,25 @@ mod attach;
 mod call;
 pub mod config;
 mod departure;
+mod drains;
 mod effect;
 mod elect;
 mod event;
 mod executors;
+mod feedback;
 mod filters;
 mod input;
 mod invariants;
+mod inverse_offers;
 mod liveness;
+mod machines;
 mod metrics;
 mod offers;
 mod office;
 mod operator;
+mod patience;
 mod propose;
+mod quota;
 mod removal;
 mod session;
 mod settle;
@@ -97,7 +103,7 @@ impl Leader {
             Input::Deposed => self.leave(&mut turn),
             input => match &mut self.office {
                 Some(office) => office.step(&mut turn, input),
-                None => refuse(&mut turn, input),
+                None => refuse(&mut turn, &input),
             },
         }
     }
@@ -172,6 +178,7 @@ impl Office {
             TimerKey::OfferExpiry(id) => self.offer_expired(turn, &id.into()),
             TimerKey::PingAgents => self.ping_agents(turn),
             TimerKey::AgentDeadline(id) => self.agent_deadline(turn, &id.into()),
+            TimerKey::GiveUpAgent => self.give_up_next(turn),
             TimerKey::FlushUpdates => self.flush_timer(turn),
             TimerKey::ExpireFilters => self.expire_filters(turn),
         }
@@ -180,12 +187,12 @@ impl Office {
 
 /// What a member answers that does not lead. Answers to its old proposals and timers of a
 /// former leadership mean nothing.
-fn refuse(turn: &mut Turn<'_>, input: Input) {
+fn refuse(turn: &mut Turn<'_>, input: &Input) {
     let unavailable = Reply::Unavailable("No leader elected".to_owned());
     match input {
         Input::Subscribe { request, .. }
         | Input::Call { request, .. }
-        | Input::Operator { request, .. } => turn.reply(request, unavailable),
+        | Input::Operator { request, .. } => turn.reply(*request, unavailable),
         Input::Elected { .. }
         | Input::Deposed
         | Input::SessionClosed(_)

@@ -2,15 +2,14 @@
 //! in src/master/master.cpp).
 
 use caprock_model::{AgentId, Millis, TaskId, format_duration};
-use caprock_proto::caprock::registry::{MarkAgentUnreachable, RecordedUpdate, entry::Command};
+use caprock_proto::caprock::registry::RecordedUpdate;
 use caprock_proto::caprock::session::{Ping, Pong, from_master};
 use caprock_proto::mesos::v1::{TaskState, task_status::Reason};
 
 use crate::agents::Presence;
-use crate::departure::{Cause, PendingDeparture};
+use crate::departure::Cause;
 use crate::input::TimerKey;
 use crate::office::Office;
-use crate::propose::Pending;
 use crate::status::MasterStatus;
 use crate::turn::Turn;
 
@@ -30,6 +29,11 @@ impl Pulse {
         self.awaited = true;
         self.sequence += 1;
         (self.sequence, self.misses)
+    }
+
+    /// Pings in a row that were not answered.
+    pub fn misses(&self) -> u32 {
+        self.misses
     }
 
     fn answer(&mut self, sequence: u64) {
@@ -68,8 +72,9 @@ impl Office {
             }
         }
         for agent in lost {
-            self.mark_unreachable(turn, &agent, "health check timed out".to_owned());
+            self.give_up_agent(turn, &agent, "health check timed out".to_owned());
         }
+        self.look_for_mass_loss(turn);
         self.ask_to_attach(turn);
         let at = turn.now + self.config.agent_ping_timeout;
         turn.wake(at, TimerKey::PingAgents);
@@ -114,12 +119,12 @@ impl Office {
             Presence::Recovered if away(self.elected_at) => {
                 let text = format_duration(timeout);
                 let cause = format!("agent did not reregister within {text} after master failover");
-                self.mark_unreachable(turn, agent, cause);
+                self.give_up_agent(turn, agent, cause);
             }
             Presence::Disconnected { since, .. } if away(since) => {
                 let text = format_duration(timeout);
                 let cause = format!("agent did not reregister within {text} after disconnecting");
-                self.mark_unreachable(turn, agent, cause);
+                self.give_up_agent(turn, agent, cause);
             }
             Presence::Disconnected {
                 since,
@@ -180,32 +185,8 @@ impl Office {
     }
 
     pub(crate) fn mark_unreachable(&mut self, turn: &mut Turn<'_>, agent: &AgentId, cause: String) {
-        let Some(peer) = self.agents.peer_mut(agent) else {
-            return;
-        };
-        if peer.departing {
-            return;
-        }
-        peer.departing = true;
         turn.warn(format!("Agent {agent} is unreachable: {cause}"));
-        let command = MarkAgentUnreachable {
-            agent_id: agent.to_string(),
-            cause: cause.clone(),
-        };
-        let hostname = turn
-            .registry
-            .agent(agent)
-            .map(|agent| agent.info.hostname.clone());
-        let pending = PendingDeparture {
-            agent: agent.clone(),
-            hostname: hostname.unwrap_or_default(),
-            cause: Cause::Unreachable(cause),
-        };
-        self.propose(
-            turn,
-            Command::MarkAgentUnreachable(command),
-            Pending::Depart(pending),
-        );
+        self.propose_departure(turn, agent, Cause::Unreachable(cause), None);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::event;
 use crate::input::TimerKey;
 use crate::metrics;
 use crate::office::Office;
+use crate::quota::charges;
 use crate::turn::Turn;
 
 /// One offer that has not been answered.
@@ -28,6 +29,8 @@ pub(crate) struct Outstanding {
 #[derive(Debug, Default)]
 struct Offered {
     total: Quantities,
+    /// What of it counts against quota.
+    charged: Quantities,
     by_framework: BTreeMap<FrameworkId, Quantities>,
 }
 
@@ -37,6 +40,8 @@ pub(crate) struct Offers {
     by_id: BTreeMap<OfferId, Outstanding>,
     by_framework: BTreeMap<FrameworkId, BTreeSet<OfferId>>,
     by_agent: BTreeMap<AgentId, BTreeSet<OfferId>>,
+    /// Offers that hold less than their frameworks were told.
+    shrunk: BTreeSet<OfferId>,
     /// Sums for the allocator's shares.
     by_role: BTreeMap<Role, Offered>,
     view: RedBlackTreeMapSync<OfferId, Arc<v1::Offer>>,
@@ -96,10 +101,18 @@ impl Offers {
             .map(|(role, offered)| (role, &offered.total))
     }
 
+    /// What counts against quota in each role.
+    pub fn charged(&self) -> impl Iterator<Item = (&Role, &Quantities)> {
+        self.by_role
+            .iter()
+            .map(|(role, offered)| (role, &offered.charged))
+    }
+
     fn add_to_shares(&mut self, offer: &Outstanding) {
         let amounts = offer.resources.quantities();
         let role = self.by_role.entry(offer.role.clone()).or_default();
         role.total += &amounts;
+        role.charged += &charges(&offer.resources);
         *role
             .by_framework
             .entry(offer.framework.clone())
@@ -112,6 +125,7 @@ impl Offers {
             return;
         };
         role.total -= &amounts;
+        role.charged -= &charges(&offer.resources);
         if let Some(share) = role.by_framework.get_mut(&offer.framework) {
             *share -= &amounts;
             if share.is_empty() {
@@ -144,10 +158,32 @@ impl Offers {
     pub fn remove(&mut self, id: &OfferId) -> Option<Outstanding> {
         let offer = self.by_id.remove(id)?;
         self.view.remove_mut(id);
+        self.shrunk.remove(id);
         self.take_from_shares(&offer);
         forget(&mut self.by_framework, &offer.framework, id);
         forget(&mut self.by_agent, &offer.agent, id);
         Some(offer)
+    }
+
+    /// Leaves less in an offer than its framework was told.
+    pub fn shrink(&mut self, id: &OfferId, resources: Resources) {
+        let shown = self.view.get(id).map(|shown| v1::Offer {
+            resources: resources.to_protos(),
+            ..(**shown).clone()
+        });
+        if let (Some(shown), Some(offer)) = (shown, self.remove(id)) {
+            self.insert(
+                id.clone(),
+                Outstanding { resources, ..offer },
+                Arc::new(shown),
+            );
+            self.shrunk.insert(id.clone());
+        }
+    }
+
+    /// Whether an offer holds less than its framework was told.
+    pub fn is_shrunk(&self, id: &OfferId) -> bool {
+        self.shrunk.contains(id)
     }
 
     /// Contradictions between the maps, for tests.
@@ -194,7 +230,8 @@ impl Office {
         resources: Resources,
     ) -> v1::Offer {
         let id = self.new_offer_id();
-        let offer = describe(&id, framework, agent, &role, &resources);
+        let mut offer = describe(&id, framework, agent, &role, &resources);
+        offer.unavailability = self.windows.of(&agent.id);
         let shown = v1::Offer {
             resources: resources.to_protos(),
             allocation_info: Some(allocation_to(&role)),
@@ -232,18 +269,21 @@ impl Office {
 
     pub(crate) fn offer_expired(&mut self, turn: &mut Turn<'_>, id: &OfferId) {
         self.rescind_offer(turn, id);
+        self.rescind_inverse_offer(turn, id);
     }
 
     pub(crate) fn discard_offers_of(&mut self, turn: &mut Turn<'_>, framework: &FrameworkId) {
         for id in self.offers.of_framework(framework) {
             self.discard_offer(turn, &id);
         }
+        self.inverse.forget_framework(framework);
     }
 
     pub(crate) fn rescind_offers_on(&mut self, turn: &mut Turn<'_>, agent: &AgentId) {
         for id in self.offers.of_agent(agent) {
             self.rescind_offer(turn, &id);
         }
+        self.rescind_inverse_offers_on(turn, agent);
     }
 }
 
@@ -291,7 +331,7 @@ fn executors_of(agent: &Agent, framework: &FrameworkId) -> Vec<v1::ExecutorId> {
 }
 
 /// The address of the agent's HTTP endpoint, `/slave(1)` being the name of its process.
-fn url_of(agent: &Agent) -> v1::Url {
+pub(crate) fn url_of(agent: &Agent) -> v1::Url {
     let (host, port) = split_address(&agent.address);
     let port = port.unwrap_or_else(|| agent.info.port());
     v1::Url {

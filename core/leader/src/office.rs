@@ -7,15 +7,20 @@ use caprock_model::{FrameworkId, Millis};
 use caprock_proto::mesos::v1::MasterInfo;
 
 use crate::accept::launch::Launching;
+use crate::accept::repeat::CallKey;
 use crate::accept::ticket::Ticket;
 use crate::agents::Agents;
 use crate::allocate::Allocation;
 use crate::config::Config;
+use crate::drains::Drains;
 use crate::executors::Exits;
 use crate::filters::Filters;
 use crate::input::{RequestId, Term};
+use crate::inverse_offers::InverseOffers;
+use crate::machines::Windows;
 use crate::metrics::Counters;
 use crate::offers::Offers;
+use crate::patience::Patience;
 use crate::propose::Proposals;
 use crate::session::Sessions;
 use crate::updates::Updates;
@@ -41,10 +46,17 @@ pub(crate) struct Office {
     pub exits: Exits,
     /// ACCEPT calls that wait for their launches.
     pub tickets: BTreeMap<RequestId, Ticket>,
+    /// Those of them that may be sent again.
+    pub keyed: BTreeMap<CallKey, RequestId>,
     /// Frameworks that were there before the election and have not come back yet.
     pub inherited: BTreeSet<FrameworkId>,
     /// Frameworks whose disconnection is on its way through the log.
     pub disconnecting: BTreeSet<FrameworkId>,
+    pub drains: Drains,
+    /// What frameworks know of the maintenance schedule.
+    pub windows: Windows,
+    pub inverse: InverseOffers,
+    pub patience: Patience,
     pub metrics: Counters,
     next_framework: u64,
     next_agent: u64,
@@ -68,8 +80,13 @@ impl Office {
             launching: Launching::default(),
             exits: Exits::default(),
             tickets: BTreeMap::new(),
+            keyed: BTreeMap::new(),
             inherited: BTreeSet::new(),
             disconnecting: BTreeSet::new(),
+            drains: Drains::default(),
+            windows: Windows::default(),
+            inverse: InverseOffers::default(),
+            patience: Patience::default(),
             metrics: Counters::default(),
             next_framework: 0,
             next_agent: 0,
@@ -104,6 +121,9 @@ impl Office {
             offers: self.offers.view().clone(),
             connected_frameworks: self.sessions.connected().clone(),
             connected_agents: self.agents.connected().clone(),
+            inverse_offers: self.inverse.view().clone(),
+            inverse_answers: self.inverse.answers().clone(),
+            mass_loss: self.patience.alarm(),
             metrics: self.metrics.values().clone(),
         }
     }

@@ -8,15 +8,22 @@ use caprock_registry::{FORMAT, Outcome, Rejection};
 use prost::bytes::Bytes;
 
 use crate::accept::launch::PendingLaunch;
+use crate::accept::repeat::CallKey;
+use crate::accept::steps::PendingSteps;
 use crate::attach::{PendingAdmission, PendingAttach};
 use crate::call::kill::PendingKill;
 use crate::call::subscribe::PendingSubscription;
 use crate::departure::PendingDeparture;
 use crate::effect::{Effect, Reply};
 use crate::executors::PendingExit;
+use crate::feedback::Feedback;
 use crate::input::{AgentSessionId, Applied, ProposalFailure, ProposalId, RequestId, Term};
 use crate::metrics;
 use crate::office::Office;
+use crate::operator::drain::PendingAgentCall;
+use crate::operator::quota::PendingQuota;
+use crate::operator::resources::PendingOperation;
+use crate::operator::weights::PendingWeights;
 use crate::removal::PendingRemoval;
 use crate::turn::Turn;
 use crate::updates::Batch;
@@ -30,6 +37,11 @@ pub(crate) enum Pending {
         framework: FrameworkId,
     },
     Launch(Box<PendingLaunch>),
+    Steps(Box<PendingSteps>),
+    /// An operator's operation.
+    Operation(PendingOperation),
+    RecordOperation(Feedback),
+    AcknowledgeOperation(Feedback),
     Kill(PendingKill),
     /// A terminal update; the agent may forget it once the log has.
     Acknowledge {
@@ -55,6 +67,13 @@ pub(crate) enum Pending {
     Admit(PendingAdmission),
     Attach(Box<PendingAttach>),
     Depart(PendingDeparture),
+    Quota(PendingQuota),
+    Weights(PendingWeights),
+    AgentCall(PendingAgentCall),
+    FinishDrain(AgentId),
+    Maintenance {
+        request: RequestId,
+    },
     /// An empty entry behind proposals of unknown fate: when it is applied, they were
     /// applied before it or never will be.
     Barrier,
@@ -70,14 +89,23 @@ impl Pending {
             | Self::Suppress { request }
             | Self::Revive { request, .. } => Some(*request),
             Self::Kill(pending) => Some(pending.request),
+            Self::AgentCall(pending) => Some(pending.request),
+            Self::Maintenance { request } => Some(*request),
+            Self::Depart(pending) => pending.request,
             Self::Remove(pending) => pending.request,
+            Self::Quota(pending) => Some(pending.request),
+            Self::Weights(pending) => Some(pending.request),
+            Self::Operation(pending) => Some(pending.request),
+            Self::AcknowledgeOperation(pending) => pending.request,
             Self::Launch(_)
+            | Self::Steps(_)
+            | Self::RecordOperation(_)
             | Self::Disconnect { .. }
             | Self::Record(_)
             | Self::ForgetExecutor(_)
             | Self::Admit(_)
             | Self::Attach(_)
-            | Self::Depart(_)
+            | Self::FinishDrain(_)
             | Self::Barrier => None,
         }
     }
@@ -99,13 +127,19 @@ pub(crate) enum Verdict {
 impl From<Result<Applied, ProposalFailure>> for Verdict {
     fn from(result: Result<Applied, ProposalFailure>) -> Self {
         match result {
-            Ok(Applied {
-                outcome: Outcome::Rejected(rejection),
-                ..
-            }) => Self::Rejected(rejection),
-            Ok(Applied { outcome, .. }) => Self::Applied(outcome),
+            Ok(Applied { outcome, .. }) => Self::of(outcome),
             Err(ProposalFailure::Refused) => Self::Refused,
             Err(ProposalFailure::Unknown) => Self::Unknown,
+        }
+    }
+}
+
+impl Verdict {
+    /// How an entry, or a step of it, was applied.
+    pub fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Rejected(rejection) => Self::Rejected(rejection),
+            outcome => Self::Applied(outcome),
         }
     }
 }
@@ -116,8 +150,28 @@ impl From<Result<Applied, ProposalFailure>> for Verdict {
 pub(crate) struct Proposals {
     next: u64,
     pending: BTreeMap<ProposalId, Pending>,
-    /// Launches of unknown fate; their resources stay held until it is known.
-    doubtful: BTreeMap<ProposalId, PendingLaunch>,
+    /// Changes of unknown fate; their resources stay held until it is known.
+    doubtful: BTreeMap<ProposalId, Doubt>,
+}
+
+/// What a proposal of unknown fate was for.
+#[derive(Debug)]
+pub(crate) enum Doubt {
+    Launch(Box<PendingLaunch>),
+    Steps {
+        key: Option<CallKey>,
+        agent: AgentId,
+        launches: Vec<PendingLaunch>,
+    },
+}
+
+impl Doubt {
+    fn key(&self) -> Option<&CallKey> {
+        match self {
+            Self::Launch(launch) => launch.key.as_ref(),
+            Self::Steps { key, .. } => key.as_ref(),
+        }
+    }
 }
 
 impl Proposals {
@@ -135,23 +189,31 @@ impl Proposals {
 
     /// The launches on their way, oldest first.
     pub fn launches_mut(&mut self) -> impl Iterator<Item = (ProposalId, &mut PendingLaunch)> {
-        self.pending
-            .iter_mut()
-            .filter_map(|(proposal, pending)| match pending {
-                Pending::Launch(launch) => Some((*proposal, &mut **launch)),
-                _ => None,
-            })
+        self.pending.iter_mut().flat_map(|(proposal, pending)| {
+            let launches: Vec<&mut PendingLaunch> = match pending {
+                Pending::Launch(launch) => vec![launch],
+                Pending::Steps(steps) => steps.launches_mut().collect(),
+                _ => Vec::new(),
+            };
+            launches.into_iter().map(|launch| (*proposal, launch))
+        })
     }
 
-    pub fn doubt(&mut self, proposal: ProposalId, launch: PendingLaunch) {
-        self.doubtful.insert(proposal, launch);
+    pub fn doubt(&mut self, proposal: ProposalId, doubt: Doubt) {
+        self.doubtful.insert(proposal, doubt);
+    }
+
+    /// Whether a part of this call is of unknown fate.
+    pub fn doubts_about(&self, key: &CallKey) -> bool {
+        let mut doubtful = self.doubtful.values();
+        doubtful.any(|doubt| doubt.key() == Some(key))
     }
 
     pub fn in_doubt(&self) -> bool {
         !self.doubtful.is_empty()
     }
 
-    fn settled_before(&mut self, proposal: ProposalId) -> BTreeMap<ProposalId, PendingLaunch> {
+    fn settled_before(&mut self, proposal: ProposalId) -> BTreeMap<ProposalId, Doubt> {
         let later = self.doubtful.split_off(&proposal);
         std::mem::replace(&mut self.doubtful, later)
     }
@@ -176,13 +238,26 @@ impl Office {
         command: Command,
         pending: Pending,
     ) -> ProposalId {
+        self.propose_once(turn, principal, String::new(), command, pending)
+    }
+
+    /// Puts a command into the log that is carried out once, however often it gets there
+    /// under this key.
+    pub(crate) fn propose_once(
+        &mut self,
+        turn: &mut Turn<'_>,
+        principal: String,
+        idempotency_key: String,
+        command: Command,
+        pending: Pending,
+    ) -> ProposalId {
         let proposal = self.next_proposal();
         self.proposals.next += 1;
         let entry = Entry {
             format: FORMAT,
             time_ms: turn.now.0,
             principal,
-            idempotency_key: String::new(),
+            idempotency_key,
             command: Some(command),
         };
         self.metrics.count(metrics::PROPOSALS);
@@ -219,7 +294,17 @@ impl Office {
                 self.update_framework_applied(turn, request, &framework, verdict);
             }
             Pending::Launch(pending) => self.launch_applied(turn, proposal, *pending, verdict),
-            Pending::Kill(pending) => self.kill_applied(turn, &pending, verdict),
+            Pending::Steps(pending) => self.steps_applied(turn, proposal, *pending, verdict),
+            Pending::Operation(pending) => {
+                self.operation_decided(turn, proposal, &pending, &verdict);
+            }
+            Pending::RecordOperation(pending) => {
+                self.operation_recorded(turn, &pending, &verdict);
+            }
+            Pending::AcknowledgeOperation(pending) => {
+                self.operation_forgotten(turn, &pending, &verdict);
+            }
+            Pending::Kill(pending) => self.kill_applied(turn, &pending, &verdict),
             Pending::Acknowledge {
                 request,
                 agent,
@@ -227,23 +312,35 @@ impl Office {
                 task,
                 uuid,
             } => {
-                self.acknowledge_applied(turn, request, (&agent, &framework, &task), uuid, verdict);
+                self.acknowledge_applied(
+                    turn,
+                    request,
+                    (&agent, &framework, &task),
+                    uuid,
+                    &verdict,
+                );
             }
             Pending::Suppress { request } => reply_when_durable(turn, request, &verdict),
             Pending::Revive { request, framework } => {
-                self.revive_applied(turn, request, &framework, verdict);
+                self.revive_applied(turn, request, &framework, &verdict);
             }
             Pending::Disconnect { framework } => {
                 self.disconnect_applied(turn, &framework, &verdict);
             }
-            Pending::Remove(pending) => self.removal_applied(turn, pending, &verdict),
+            Pending::Remove(pending) => self.removal_applied(turn, &pending, &verdict),
             Pending::Record(batch) => self.updates_applied(turn, batch, &verdict),
             Pending::ForgetExecutor(exit) => self.executor_forgotten(turn, exit, &verdict),
             Pending::Admit(pending) => self.admission_applied(turn, &pending, &verdict),
             Pending::Attach(pending) => self.attach_applied(turn, *pending, &verdict),
-            Pending::Depart(pending) => self.departure_applied(turn, pending, &verdict),
+            Pending::Depart(pending) => self.departure_applied(turn, &pending, &verdict),
+            Pending::AgentCall(pending) => self.agent_call_applied(turn, &pending, &verdict),
+            Pending::FinishDrain(agent) => self.drain_finished(turn, &agent, &verdict),
+            Pending::Maintenance { request } => self.maintenance_applied(turn, request, &verdict),
+            Pending::Quota(pending) => self.quota_applied(turn, &pending, &verdict),
+            Pending::Weights(pending) => self.weights_applied(turn, &pending, &verdict),
             Pending::Barrier => {}
         }
+        self.advance_drains(turn);
     }
 
     /// The log is ordered: once a later proposal is applied, the fate of the earlier
@@ -252,8 +349,13 @@ impl Office {
         if !self.proposals.in_doubt() {
             return;
         }
-        for (proposal, launch) in self.proposals.settled_before(applied) {
-            self.resolve_launch(turn, proposal, launch);
+        for (proposal, doubt) in self.proposals.settled_before(applied) {
+            match doubt {
+                Doubt::Launch(launch) => self.resolve_launch(turn, proposal, &launch),
+                Doubt::Steps {
+                    agent, launches, ..
+                } => self.resolve_steps(turn, proposal, &agent, launches),
+            }
         }
     }
 
@@ -279,6 +381,7 @@ impl Office {
             .proposals
             .waiting_requests()
             .chain(self.tickets.keys().copied())
+            .chain(self.tickets.values().flat_map(|t| t.also.iter().copied()))
             .collect();
         for request in waiting {
             turn.reply(

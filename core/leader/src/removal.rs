@@ -171,7 +171,7 @@ impl Office {
     pub(crate) fn removal_applied(
         &mut self,
         turn: &mut Turn<'_>,
-        pending: PendingRemoval,
+        pending: &PendingRemoval,
         verdict: &Verdict,
     ) {
         match verdict {

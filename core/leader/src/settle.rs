@@ -16,6 +16,7 @@ use caprock_registry::{Framework, Task};
 use crate::Effect;
 use crate::agents::Presence;
 use crate::attach::{reported_executors, reported_tasks};
+use crate::drains::drain_order;
 use crate::event;
 use crate::input::AgentSessionId;
 use crate::liveness::Pulse;
@@ -52,20 +53,28 @@ impl Office {
         if let Some(peer) = self.agents.peer_mut(agent) {
             peer.pulse = Pulse::default();
         }
+        let known = turn.registry.agent(agent);
         let attached = Attached {
             agent_id: agent.to_string(),
             cluster_id: turn.registry.cluster_id().unwrap_or_default().to_owned(),
             master_id: self.master.id.clone(),
             ping_timeout_ms: u32::try_from(self.config.agent_ping_timeout.0).unwrap_or(u32::MAX),
             max_ping_timeouts: self.config.max_agent_ping_timeouts,
+            drain: known.and_then(|agent| agent.drain).map(|d| drain_order(&d)),
         };
         turn.to_agent(session, from_master::Message::Attached(attached));
         for task in returned {
             self.tell_return(turn, task);
         }
         self.shut_down_completed(turn, session, attach);
+        self.catch_up_operations(turn, agent, attach);
         self.catch_up(turn, session, agent, attach);
         self.mark_dirty(turn, agent);
+        if let Some(known) = turn.registry.agent(agent) {
+            self.look_at_window(turn, known);
+            self.clear_machine(turn, known);
+        }
+        self.advance_drains(turn);
     }
 
     /// A framework thought that this task was lost with its agent.
@@ -187,11 +196,14 @@ pub(crate) fn kill_order(task: &Task) -> Order {
     })
 }
 
+/// A task with its framework.
+type Owned = (Arc<Framework>, Arc<Task>);
+
 /// Tasks of the log that an agent did not report.
 #[derive(Default)]
 struct Missing {
     /// In the order of the log; groups as wholes.
-    launches: BTreeMap<(u64, Option<ExecutorId>), Vec<(Arc<Framework>, Arc<Task>)>>,
+    launches: BTreeMap<(u64, Option<ExecutorId>), Vec<Owned>>,
     questions: Vec<TaskReference>,
     kills: Vec<Order>,
 }
@@ -252,7 +264,7 @@ impl Missing {
 
 fn group_order(
     launch_index: u64,
-    tasks: &[(Arc<Framework>, Arc<Task>)],
+    tasks: &[Owned],
     running: &mut BTreeSet<(FrameworkId, ExecutorId)>,
 ) -> Option<Order> {
     let (framework, first) = tasks.first()?;

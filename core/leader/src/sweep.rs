@@ -15,6 +15,9 @@ impl Office {
         self.sweep_streams(turn);
         self.sweep_subscriptions(turn);
         self.sweep_agents(turn);
+        self.look_at_machines(turn);
+        self.advance_drains(turn);
+        self.make_inverse_offers(turn);
     }
 
     /// Streams of frameworks that were removed.
@@ -53,7 +56,7 @@ impl Office {
         let gone: Vec<_> = self
             .agents
             .peers()
-            .filter(|(_, peer)| !peer.departing && peer.attaching.is_none())
+            .filter(|(_, peer)| !peer.departing && peer.attachments == 0)
             .map(|(id, _)| id)
             .filter(|id| {
                 turn.registry
@@ -63,14 +66,8 @@ impl Office {
             .cloned()
             .collect();
         for agent in gone {
-            let known = turn.registry.agent(&agent);
-            let pending = PendingDeparture {
-                hostname: known
-                    .map(|known| known.info.hostname.clone())
-                    .unwrap_or_default(),
-                cause: Cause::Unreachable("health check timed out".to_owned()),
-                agent,
-            };
+            let cause = Cause::Unreachable("health check timed out".to_owned());
+            let pending = PendingDeparture::told_late(turn, &agent, cause);
             self.departed_before(turn, &pending);
         }
     }

@@ -40,6 +40,7 @@ impl Turn<'_> {
         self.out.push(Effect::Close(session));
     }
 
+    #[expect(clippy::wrong_self_convention, reason = "named after the effect")]
     pub fn to_agent(&mut self, session: AgentSessionId, message: from_master::Message) {
         self.out.push(Effect::ToAgent { session, message });
     }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use caprock_model::{AgentId, FrameworkId, Millis, OfferId};
-use caprock_proto::mesos::v1::{MasterInfo, Offer};
+use caprock_proto::mesos::v1::allocator::InverseOfferStatus;
+use caprock_proto::mesos::v1::{InverseOffer, MasterInfo, Offer};
 use rpds::RedBlackTreeMapSync;
 
 use crate::input::Term;
@@ -21,6 +22,12 @@ pub struct LeaderView {
     pub connected_frameworks: RedBlackTreeMapSync<FrameworkId, ()>,
     /// Agents with an attached session.
     pub connected_agents: RedBlackTreeMapSync<AgentId, ()>,
+    /// Outstanding inverse offers.
+    pub inverse_offers: RedBlackTreeMapSync<OfferId, Arc<InverseOffer>>,
+    /// What each framework answered last about each agent.
+    pub inverse_answers: RedBlackTreeMapSync<(AgentId, FrameworkId), Arc<InverseOfferStatus>>,
+    /// How many agents are missing, if it is so many that none is marked unreachable.
+    pub mass_loss: Option<usize>,
     /// Counters and gauges by metric name, such as `master/messages_kill_task`.
     pub metrics: Metrics,
 }

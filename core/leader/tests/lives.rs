@@ -1,5 +1,7 @@
 //! Frameworks and agents that go and come back, and leaders that change.
 
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
 mod desk;
 
 use caprock_leader::{AgentSessionId, Input, Reply};
@@ -78,7 +80,7 @@ fn come_back(desk: &mut Desk, attach: Attach) -> AgentSessionId {
         session,
         hello: Default::default(),
     });
-    desk.from_agent(session, from_agent::Message::Attach(attach));
+    desk.hear(session, from_agent::Message::Attach(attach));
     session
 }
 
@@ -222,7 +224,7 @@ fn a_silent_agent_is_unreachable_and_returns_with_its_tasks() {
 #[test]
 fn an_unregistered_agent_is_gone_for_everybody() {
     let (mut desk, agent, scheduler) = running(framework_info(&[]));
-    desk.from_agent(
+    desk.hear(
         agent,
         from_agent::Message::Unregister(Unregister::default()),
     );

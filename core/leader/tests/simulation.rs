@@ -11,7 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use world::World;
 
-/// Seeds per test; there are four tests so that they share the processors.
+/// Seeds per test unless `CAPROCK_SEEDS` says otherwise; there are four tests so that they
+/// share the processors.
 const SEEDS: u64 = 500;
 
 fn run(seed: u64) {
@@ -21,22 +22,25 @@ fn run(seed: u64) {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the seed to repeat is chosen by the caller"
+    reason = "what is run is chosen by the caller"
 )]
-fn chosen_seed() -> Option<u64> {
-    std::env::var("CAPROCK_SEED")
-        .ok()
-        .map(|seed| seed.parse().expect("CAPROCK_SEED is a number"))
+fn number_from(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is not a number")),
+    )
 }
 
 fn run_block(block: u64) {
-    if let Some(seed) = chosen_seed() {
+    if let Some(seed) = number_from("CAPROCK_SEED") {
         if block == 0 {
             run(seed);
         }
         return;
     }
-    for seed in block * SEEDS..(block + 1) * SEEDS {
+    let seeds = number_from("CAPROCK_SEEDS").unwrap_or(SEEDS);
+    for seed in block * seeds..(block + 1) * seeds {
         if catch_unwind(AssertUnwindSafe(|| run(seed))).is_err() {
             panic!("seed {seed} fails; repeat it with CAPROCK_SEED={seed}");
         }

@@ -24,6 +24,7 @@ pub mod capabilities;
 pub mod constraints;
 pub mod framework;
 pub mod ids;
+pub mod operation;
 pub mod resources;
 pub mod role;
 pub mod task;

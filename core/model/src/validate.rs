@@ -10,6 +10,8 @@ pub mod framework;
 pub mod group;
 pub mod id;
 pub mod offer_filters;
+pub mod operation;
+pub mod quota;
 pub mod resources;
 pub mod scheduler_call;
 pub mod task;
@@ -19,6 +21,7 @@ pub use executor_call::executor_call;
 pub use framework::{framework, offer_constraints, suppressed_roles};
 pub use group::{group_executor, share_cgroups_agree, task_group, task_in_group};
 pub use id::id;
+pub use operation::{Asker, normalize_operation, operation};
 pub use scheduler_call::scheduler_call;
 pub use task::{limits, task, task_executor};
 

@@ -59,24 +59,43 @@ impl Framework {
     /// Adds what a task or executor uses.
     pub(crate) fn charge(&mut self, resources: &Resources) {
         for (role, quantities) in by_role(resources) {
-            match self.used.get_mut(&role) {
-                Some(used) => *used += &quantities,
-                None => self.used.insert_mut(role, quantities),
-            }
+            add(&mut self.used, role, quantities);
+        }
+        for (role, quantities) in by_role(&charged(resources)) {
+            add(&mut self.charged, role, quantities);
         }
     }
 
     /// Takes away what a task or executor used.
     pub(crate) fn release(&mut self, resources: &Resources) {
         for (role, quantities) in by_role(resources) {
-            let rest_is_empty = self.used.get_mut(&role).is_some_and(|used| {
-                *used -= &quantities;
-                used.is_empty()
-            });
-            if rest_is_empty {
-                self.used.remove_mut(&role);
-            }
+            take(&mut self.used, &role, &quantities);
         }
+        for (role, quantities) in by_role(&charged(resources)) {
+            take(&mut self.charged, &role, &quantities);
+        }
+    }
+}
+
+/// What of it counts against quota.
+fn charged(resources: &Resources) -> Resources {
+    resources.filter(|entry| entry.is_unreserved() && !entry.is_revocable())
+}
+
+fn add(sums: &mut Map<Role, Quantities>, role: Role, quantities: Quantities) {
+    match sums.get_mut(&role) {
+        Some(sum) => *sum += &quantities,
+        None => sums.insert_mut(role, quantities),
+    }
+}
+
+fn take(sums: &mut Map<Role, Quantities>, role: &Role, quantities: &Quantities) {
+    let rest_is_empty = sums.get_mut(role).is_some_and(|sum| {
+        *sum -= quantities;
+        sum.is_empty()
+    });
+    if rest_is_empty {
+        sums.remove_mut(role);
     }
 }
 

@@ -6,10 +6,10 @@ use caprock_model::{
     AgentCapabilities, AgentId, ExecutorId, FrameworkId, Millis, Resources, TaskId,
 };
 use caprock_proto::caprock::registry::{AgentDescription, AgentReachability, AgentRecord};
-use caprock_proto::mesos::v1::AgentInfo;
+use caprock_proto::mesos::v1::{AgentInfo, Resource};
 
 use crate::outcome::Rejection;
-use crate::{Executor, Map, Set};
+use crate::{Drain, Executor, Map, Operation, OperationUuid, Set};
 
 /// An agent that was admitted and not removed.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Agent {
     pub registration_id: Arc<str>,
     pub capabilities: AgentCapabilities,
     pub reachability: Reachability,
-    /// All it has, in unallocated form.
+    /// All it has, as operations left it, in unallocated form.
     pub total: Resources,
     /// What its tasks that have not ended and its executors use, in allocated form.
     pub used: Resources,
@@ -34,6 +34,11 @@ pub struct Agent {
     pub tasks: Set<(FrameworkId, TaskId)>,
     /// Its custom and default executors; none while it is unreachable.
     pub executors: Map<(FrameworkId, ExecutorId), Arc<Executor>>,
+    /// Its operations that are not acknowledged, in the order of the log.
+    pub operations: Map<OperationUuid, Arc<Operation>>,
+    /// An operator wants nothing of it to be offered.
+    pub deactivated: bool,
+    pub drain: Option<Drain>,
     pub registered_at: Millis,
     pub reregistered_at: Option<Millis>,
     /// Two users of the agent claim the same port or set item, which only what an agent
@@ -64,6 +69,9 @@ impl Agent {
             used_by: Map::new_sync(),
             tasks: Set::new_sync(),
             executors: Map::new_sync(),
+            operations: Map::new_sync(),
+            deactivated: false,
+            drain: None,
             registered_at: now,
             reregistered_at: None,
             overlapping: false,
@@ -84,7 +92,9 @@ impl Agent {
         let total = Resources::from_protos(&info.resources)
             .map_err(|error| malformed(format!("Agent's resources: {error}")))?;
         info.id = Some(self.id.to_proto());
+        let (before, converted) = (self.described_total(), self.total.clone());
         self.total = total.unallocated();
+        self.rebase_total(&before, &converted);
         self.info = Arc::new(info);
         self.address = description.address.as_str().into();
         self.version = description.version.as_str().into();
@@ -96,6 +106,11 @@ impl Agent {
     /// Whether the agent is thought to run.
     pub fn is_reachable(&self) -> bool {
         self.reachability == Reachability::Reachable
+    }
+
+    /// Whether it runs, and no operator holds it back.
+    pub fn may_be_offered(&self) -> bool {
+        self.is_reachable() && !self.deactivated
     }
 
     /// Since when the agent is unreachable.
@@ -134,6 +149,32 @@ impl Agent {
             .map(|(_, task)| task)
     }
 
+    /// What the agent describes, in unallocated form.
+    fn described_total(&self) -> Resources {
+        Resources::from_protos(&self.info.resources)
+            .unwrap_or_default()
+            .unallocated()
+    }
+
+    /// The total if it is another one than the agent describes.
+    fn converted_total(&self) -> Vec<Resource> {
+        match self.described_total() == self.total {
+            true => Vec::new(),
+            false => self.total.to_protos(),
+        }
+    }
+
+    /// Takes over a total that is not the described one.
+    pub(crate) fn restore_total(&mut self, total: &[Resource]) -> Result<(), Rejection> {
+        if total.is_empty() {
+            return Ok(());
+        }
+        let total = Resources::from_protos(total)
+            .map_err(|error| Rejection::Malformed(format!("Agent's resources: {error}")))?;
+        self.total = total.unallocated();
+        Ok(())
+    }
+
     pub(crate) fn to_record(&self) -> AgentRecord {
         let reachability = match self.reachability {
             Reachability::Reachable => AgentReachability::Reachable,
@@ -152,6 +193,9 @@ impl Agent {
             registered_ms: self.registered_at.0,
             reregistered_ms: self.reregistered_at.map(|at| at.0),
             unreachable_ms: self.unreachable_since().map(|at| at.0),
+            total: self.converted_total(),
+            deactivated: self.deactivated,
+            drain: self.drain.map(Drain::to_record),
         }
     }
 
@@ -163,6 +207,9 @@ impl Agent {
         };
         let mut agent = Self::new(description, Millis(record.registered_ms))?;
         agent.reregistered_at = record.reregistered_ms.map(Millis);
+        agent.restore_total(&record.total)?;
+        agent.deactivated = record.deactivated;
+        agent.drain = record.drain.as_ref().map(Drain::from_record);
         agent.reachability = match AgentReachability::try_from(record.reachability) {
             Ok(AgentReachability::Reachable) => Reachability::Reachable,
             Ok(AgentReachability::Unreachable) => Reachability::Unreachable {

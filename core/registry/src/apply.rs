@@ -5,10 +5,14 @@
 mod agent;
 mod attach;
 mod cluster;
+mod drain;
 mod executor;
 mod framework;
 mod launch;
 mod loss;
+mod maintenance;
+mod operation;
+mod quota;
 mod task;
 
 use caprock_model::Millis;
@@ -44,6 +48,19 @@ pub(crate) fn command(registry: &mut Registry, moment: Moment, command: &Command
         Command::AcknowledgeTask(call) => task::acknowledge(registry, call),
         Command::RequestKill(request) => task::request_kill(registry, request),
         Command::ForgetExecutor(forget) => executor::forget(registry, forget),
+        Command::Accept(accept) => operation::accept(registry, moment, accept),
+        Command::ApplyOperation(apply) => operation::apply_operation(registry, moment, apply),
+        Command::RecordOperation(record) => operation::record(registry, record),
+        Command::AcknowledgeOperation(call) => operation::acknowledge(registry, call),
+        Command::DrainAgent(call) => drain::drain(registry, now, call),
+        Command::FinishDrain(call) => drain::finish(registry, call),
+        Command::DeactivateAgent(call) => drain::deactivate(registry, call),
+        Command::ReactivateAgent(call) => drain::reactivate(registry, call),
+        Command::UpdateMaintenanceSchedule(call) => maintenance::update(registry, call),
+        Command::StartMaintenance(call) => maintenance::start(registry, call),
+        Command::StopMaintenance(call) => maintenance::stop(registry, call),
+        Command::UpdateQuotas(update) => quota::update_quotas(registry, update),
+        Command::UpdateWeights(update) => quota::update_weights(registry, update),
     };
     Outcome::from(result)
 }

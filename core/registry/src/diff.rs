@@ -1,8 +1,10 @@
 //! What two registries differ in, in lines for people: which noun, which field, both values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
+
+use caprock_model::Role;
 
 use crate::{Agent, Executor, Framework, Registry, Task};
 
@@ -16,6 +18,17 @@ impl Registry {
         let mut lines = Vec::new();
         let cluster = |registry: &Registry| vec![text("id", &registry.cluster_id)];
         compare_fields("cluster", &cluster(self), &cluster(other), &mut lines);
+        let maintenance = |registry: &Registry| {
+            let down: Vec<_> = registry.maintenance.down.iter().collect();
+            let schedule = &registry.maintenance.schedule;
+            vec![text("schedule", schedule), text("down", &down)]
+        };
+        compare_fields(
+            "maintenance",
+            &maintenance(self),
+            &maintenance(other),
+            &mut lines,
+        );
         let both = (self, other);
         compare("agent", both, Self::agent_map, agent_fields, &mut lines);
         compare(
@@ -47,7 +60,19 @@ impl Registry {
             Clone::clone,
             &mut lines,
         );
+        compare("role", both, Self::role_map, Clone::clone, &mut lines);
         lines
+    }
+
+    /// Quotas and weights.
+    fn role_map(&self) -> BTreeMap<String, Arc<Fields>> {
+        let roles: BTreeSet<&Role> = self.quotas.keys().chain(self.weights.keys()).collect();
+        let fields = |role: &Role| {
+            let quota = text("quota", &self.quota(role));
+            let weight = text("weight", &self.weights.get(role));
+            (role.to_string(), Arc::new(vec![quota, weight]))
+        };
+        roles.into_iter().map(fields).collect()
     }
 
     fn agent_map(&self) -> BTreeMap<String, Arc<Agent>> {
@@ -161,12 +186,15 @@ fn agent_fields(agent: &Agent) -> Fields {
         text("registration_id", &agent.registration_id),
         text("capabilities", &agent.capabilities),
         text("reachability", &agent.reachability),
+        text("deactivated", &agent.deactivated),
+        text("drain", &agent.drain),
         text("registered_at", &agent.registered_at),
         text("reregistered_at", &agent.reregistered_at),
         text("total", &agent.total),
         text("used", &agent.used),
         text("used_by", &agent.used_by.iter().collect::<Vec<_>>()),
         text("tasks", &agent.tasks.iter().collect::<Vec<_>>()),
+        text("operations", &agent.operations.values().collect::<Vec<_>>()),
     ]
 }
 
@@ -182,6 +210,7 @@ fn framework_fields(framework: &Framework) -> Fields {
         text("unregistered_at", &framework.unregistered_at),
         text("executors", &framework.executors.iter().collect::<Vec<_>>()),
         text("used", &framework.used.iter().collect::<Vec<_>>()),
+        text("charged", &framework.charged.iter().collect::<Vec<_>>()),
     ]
 }
 

@@ -44,6 +44,8 @@ pub struct Framework {
     /// What its tasks that have not ended and its executors use, by the role that it was
     /// allocated to; no entry for a role that uses nothing.
     pub used: Map<Role, Quantities>,
+    /// The part of it that counts against quota: neither reserved nor revocable.
+    pub charged: Map<Role, Quantities>,
     /// The unreachable tasks by the time when their agents became so: the first is
     /// forgotten first.
     pub(crate) unreachable_order: Set<(Millis, TaskId)>,
@@ -90,6 +92,7 @@ impl Framework {
             completed_tasks: History::default(),
             executors: Set::new_sync(),
             used: Map::new_sync(),
+            charged: Map::new_sync(),
             unreachable_order: Set::new_sync(),
         }
     }

@@ -90,13 +90,17 @@ impl Idempotency {
 
 impl Remembered {
     pub(crate) fn new(key: &str, index: LogIndex, at: Millis, outcome: &Outcome) -> Self {
-        let rejected_tasks = match outcome {
-            Outcome::Launched { rejected } => rejected
-                .iter()
-                .map(|(task, rejection)| (task.clone(), rejection.to_string().into()))
-                .collect(),
-            _ => Vec::new(),
+        let steps = match outcome {
+            Outcome::Steps(steps) => &steps[..],
+            one => std::slice::from_ref(one),
         };
+        let rejected = steps.iter().flat_map(|step| match step {
+            Outcome::Launched { rejected } => &rejected[..],
+            _ => &[],
+        });
+        let rejected_tasks = rejected
+            .map(|(task, rejection)| (task.clone(), rejection.to_string().into()))
+            .collect();
         let rejection = outcome.rejection().map(Arc::from);
         Self {
             key: key.into(),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use caprock_model::task::is_terminal;
+use caprock_model::validate;
 use caprock_model::{AgentId, ExecutorId, FrameworkId};
 
 use crate::{Agent, Framework, Map, Registry, Task};
@@ -20,6 +21,7 @@ impl Registry {
             self.check_agent_tasks(agent, &mut faults);
             self.check_executors(agent, &mut faults);
             self.check_agent_sums(agent, &mut faults);
+            faults.0.extend(check_operations(agent));
         }
         for (id, framework) in &self.frameworks {
             faults.check(framework.id == *id, || {
@@ -29,6 +31,7 @@ impl Registry {
             self.check_framework_sums(framework, &mut faults);
         }
         self.check_completed(&mut faults);
+        self.check_quotas_and_weights(&mut faults);
         match faults.0.is_empty() {
             true => Ok(()),
             false => Err(faults.0),
@@ -45,6 +48,7 @@ impl Registry {
         } = self;
         faults.0.extend(removed_agents.check(limits.removed_agents));
         faults.0.extend(idempotency.check(limits.idempotency_keys));
+        faults.0.extend(self.maintenance.check());
         for (id, _) in removed_agents.iter() {
             faults.check(self.agent(id).is_none(), || {
                 format!("agent {id}: removed and not")
@@ -91,6 +95,9 @@ impl Registry {
 
     fn check_executors(&self, agent: &Agent, faults: &mut Faults) {
         let id = &agent.id;
+        faults.check(agent.deactivated || agent.drain.is_none(), || {
+            format!("agent {id}: drains, and is active")
+        });
         let may_have = agent.is_reachable() || agent.executors.is_empty();
         faults.check(may_have, || {
             format!("agent {id}: unreachable, with executors")
@@ -183,9 +190,12 @@ impl Registry {
     }
 
     fn check_framework_sums(&self, framework: &Framework, faults: &mut Faults) {
-        let Framework { id, used, .. } = framework;
+        let Framework {
+            id, used, charged, ..
+        } = framework;
         let mut expected = Framework::clone(framework);
         expected.used = Map::new_sync();
+        expected.charged = Map::new_sync();
         for task in framework.tasks.values().filter(|task| !task.has_ended()) {
             expected.charge(&task.resources);
         }
@@ -203,6 +213,12 @@ impl Registry {
                 expected.used
             )
         });
+        faults.check(same_map(charged, &expected.charged), || {
+            format!(
+                "framework {id}: charged is {charged:?} and should be {:?}",
+                expected.charged
+            )
+        });
     }
 
     fn executor_of(
@@ -214,6 +230,20 @@ impl Registry {
         self.agent(agent_id)?
             .executor(framework_id, executor_id)
             .map(AsRef::as_ref)
+    }
+
+    fn check_quotas_and_weights(&self, faults: &mut Faults) {
+        for (role, quota) in self.quotas() {
+            faults.check(!role.is_empty() && !quota.is_default(), || {
+                format!("role {role}: has an empty quota")
+            });
+        }
+        for (role, weight) in self.weights() {
+            let positive = weight.is_finite() && weight > 0.0;
+            faults.check(!role.is_empty() && positive, || {
+                format!("role {role}: has weight {weight}")
+            });
+        }
     }
 
     fn check_completed(&self, faults: &mut Faults) {
@@ -250,6 +280,21 @@ impl Registry {
             }
         }
     }
+}
+
+fn check_operations(agent: &Agent) -> Vec<String> {
+    let id = &agent.id;
+    let misplaced = agent
+        .operations
+        .iter()
+        .filter(|(uuid, operation)| operation.uuid != **uuid || operation.agent_id != *id);
+    let mut found: Vec<String> = misplaced
+        .map(|(uuid, _)| format!("agent {id}: operation {uuid} is not its own"))
+        .collect();
+    if let Err(error) = validate::resources::unique_persistence_ids(&agent.total) {
+        found.push(format!("agent {id}: {error}"));
+    }
+    found
 }
 
 fn check_statuses(task: &Task, faults: &mut Faults) {
@@ -308,6 +353,11 @@ mod tests {
         let mut registry = Cluster::with_running_task().registry;
         agent(&mut registry).clear_accounts();
         framework(&mut registry).used = Map::new_sync();
+        framework(&mut registry).charged = Map::new_sync();
+        registry.put_weight(&caprock_proto::mesos::v1::WeightInfo {
+            role: Some("eng".to_owned()),
+            weight: 0.0,
+        });
         let faults = faults(&registry);
         assert!(
             faults.contains("agent a1: used is {} and should be cpus"),
@@ -315,6 +365,8 @@ mod tests {
         );
         assert!(faults.contains("agent a1: used_by is"), "{faults}");
         assert!(faults.contains("framework f1: used is"), "{faults}");
+        assert!(faults.contains("framework f1: charged is"), "{faults}");
+        assert!(faults.contains("role eng: has weight 0"), "{faults}");
     }
 
     #[test]

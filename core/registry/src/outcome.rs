@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use caprock_model::{AgentId, ExecutorId, FrameworkId, TaskId};
+use caprock_model::{AgentId, ExecutorId, FrameworkId, Role, TaskId};
 use caprock_proto::mesos::v1::TaskState;
 
-use crate::{LogIndex, Task};
+use crate::{LogIndex, Operation, Task};
 
 /// The outcome of one entry; the same on every member.
 #[derive(Clone, Debug)]
@@ -14,6 +14,10 @@ pub enum Outcome {
     Applied,
     /// The launch was carried out but for these tasks; a rejected group is [`Self::Rejected`].
     Launched { rejected: Vec<(TaskId, Rejection)> },
+    /// The operation has changed its agent's resources, and is pending.
+    Converted(Arc<Operation>),
+    /// What became of each step of an ACCEPT.
+    Steps(Vec<Outcome>),
     /// The updates were recorded but for these.
     Recorded {
         ignored: Vec<(FrameworkId, TaskId, Rejection)>,
@@ -49,6 +53,8 @@ impl Outcome {
             Self::Duplicate { rejection, .. } => rejection.as_deref().map(str::to_owned),
             Self::Applied
             | Self::Launched { .. }
+            | Self::Converted(_)
+            | Self::Steps(_)
             | Self::Recorded { .. }
             | Self::Attached { .. }
             | Self::Ended { .. } => None,
@@ -79,6 +85,16 @@ pub enum Rejection {
     /// Its id, or its registration id: then this is the id that it was given.
     #[error("Agent {0} has been admitted already")]
     AgentExists(AgentId),
+
+    #[error("Agent {0} is not draining")]
+    NotDraining(AgentId),
+    #[error("Agent {0} is still draining")]
+    StillDraining(AgentId),
+    #[error("Agent {0} is not deactivated")]
+    NotDeactivated(AgentId),
+    /// Of the maintenance schedule, in Mesos' words.
+    #[error("{0}")]
+    Maintenance(String),
 
     #[error("Framework {0} is unknown")]
     UnknownFramework(FrameworkId),
@@ -113,6 +129,14 @@ pub enum Rejection {
     )]
     NotEnoughForGroup { required: String, available: String },
 
+    /// Texts of resources.
+    #[error("{available} does not contain {required}")]
+    NotConvertible { required: String, available: String },
+    #[error("{0}")]
+    InvalidOperation(String),
+    #[error("The operation is unknown")]
+    UnknownOperation,
+
     #[error("Executor {0} is unknown")]
     UnknownExecutor(ExecutorId),
     #[error(
@@ -120,6 +144,25 @@ pub enum Rejection {
              {0}."
     )]
     ExecutorMismatch(ExecutorId),
+
+    #[error("Cannot set quota for role '{0}' which already has quota")]
+    QuotaExists(Role),
+    #[error("Role '{0}' has no quota set")]
+    NoQuota(Role),
+    #[error("total quota guarantees '{guarantees}' exceed cluster capacity '{capacity}'")]
+    QuotaExceedsCapacity {
+        guarantees: String,
+        capacity: String,
+    },
+    #[error(
+        "Role '{role}' is already consuming '{consumed}'; this is more than the requested \
+             limits '{limits}'"
+    )]
+    QuotaBelowUse {
+        role: Role,
+        consumed: String,
+        limits: String,
+    },
 
     /// A field that the proposer must have set and checked is not so.
     #[error("{0}")]

@@ -1,22 +1,26 @@
 //! Random sequences of commands over a small world, in which most ids collide.
 
 use caprock_model::{DurationMs, Millis};
+use caprock_proto::caprock::registry::accept_step::Step;
 use caprock_proto::caprock::registry::entry::Command;
 use caprock_proto::caprock::registry::remove_agent::Removal;
+use caprock_proto::caprock::registry::update_quotas::Presence;
 use caprock_proto::caprock::registry::{
-    AttachAgent, Entry, ExecutorRecord, RecordUpdates, RecordedUpdate, ReviveRoles, SuppressRoles,
-    TaskRecord, UpdateFramework,
+    AttachAgent, Entry, ExecutorRecord, Launch, RecordUpdates, RecordedUpdate, ReviveRoles,
+    SuppressRoles, TaskRecord, UpdateFramework, UpdateQuotas,
 };
 use caprock_proto::mesos::v1::framework_info::capability::Type as Capability;
-use caprock_proto::mesos::v1::{FrameworkInfo, TaskInfo, TaskState};
+use caprock_proto::mesos::v1::{FrameworkInfo, TaskInfo, TaskState, offer};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use crate::testing::operation::{by_framework, by_operator, create, destroy, reserve, unreserve};
 use crate::testing::{
     FAILED, FINISHED, LOST, RUNNING, STAGING, acknowledge, admit, attach, disconnect, executor,
     executor_key, forget_executor, framework, kill, launch, launch_group, remove_agent,
     remove_framework, resources, status, subscribe, task, task_with_executor, unreachable, update,
+    update_quotas, update_weights,
 };
 use crate::{Limits, Outcome, Registry, entry};
 
@@ -107,7 +111,7 @@ fn attach_command() -> impl Strategy<Value = Command> {
     let total = select(vec![
         "cpus:4;mem:1024;ports:[1-10]",
         "cpus:1",
-        "cpus:8;ports:[1-3]",
+        "cpus:8;disk:128;ports:[1-3]",
     ]);
     let lists = (
         vec(task_record(), 0..4),
@@ -174,6 +178,32 @@ fn framework_command() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn operation() -> impl Strategy<Value = offer::Operation> {
+    let volume = || (select(vec![16, 32]), select(vec!["v", "w"]));
+    prop_oneof![
+        2 => amounts().prop_map(reserve),
+        1 => amounts().prop_map(unreserve),
+        1 => Just(reserve("disk:64")),
+        1 => volume().prop_map(|(size, id)| create(size, id)),
+        1 => volume().prop_map(|(size, id)| destroy(size, id)),
+    ]
+}
+
+fn operation_command() -> impl Strategy<Value = Command> {
+    let step = prop_oneof![
+        3 => operation().prop_map(Step::Operation),
+        1 => vec(task_info(), 0..3).prop_map(|tasks| Step::Launch(Launch {
+            tasks,
+            ..Launch::default()
+        })),
+    ];
+    prop_oneof![
+        (agent_id(), operation()).prop_map(|(agent, operation)| by_operator(agent, operation)),
+        (framework_id(), agent_id(), vec(step, 0..4))
+            .prop_map(|(framework, agent, steps)| by_framework(framework, agent, steps)),
+    ]
+}
+
 fn task_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         4 => (framework_id(), agent_id(), vec(task_info(), 0..4))
@@ -185,8 +215,30 @@ fn task_command() -> impl Strategy<Value = Command> {
         3 => (framework_id(), task_id(), uuid())
             .prop_map(|(framework, task, uuid)| acknowledge(framework, task, uuid)),
         1 => (framework_id(), task_id()).prop_map(|(framework, task)| kill(framework, task)),
+        2 => operation_command(),
         1 => (framework_id(), agent_id(), executor_id())
             .prop_map(|(framework, agent, executor)| forget_executor(framework, agent, executor)),
+    ]
+}
+
+fn quota_command() -> impl Strategy<Value = Command> {
+    let role = || select(vec!["eng", "ops", "eng"]);
+    let amounts = || select(vec!["", "cpus:1", "cpus:9;mem:64", "gpus:0.5"]);
+    let presence = select(vec![Presence::Any, Presence::Absent, Presence::Present]);
+    let checks = (presence, any::<bool>(), any::<bool>());
+    prop_oneof![
+        2 => (vec((role(), amounts(), amounts()), 0..3), checks).prop_map(
+            |(quotas, (presence, within_capacity, within_limits))| {
+                Command::UpdateQuotas(UpdateQuotas {
+                    presence: presence.into(),
+                    within_capacity,
+                    within_limits,
+                    ..update_quotas(&quotas)
+                })
+            }
+        ),
+        1 => vec((role(), select(vec![0.5, 1.0, 2.5, 0.0])), 0..3)
+            .prop_map(|weights| update_weights(&weights)),
     ]
 }
 
@@ -196,6 +248,7 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
         3 => agent_command(),
         3 => framework_command(),
         6 => task_command(),
+        1 => quota_command(),
     ];
     let key = select(vec!["", "", "", "", "k1", "k2", "k3", "k4"]);
     let timed = (command, key, -1_000i64..3_000);

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use caprock_model::{AgentId, FrameworkId, Millis, TaskId};
+use caprock_model::{AgentId, FrameworkId, Millis, Role, TaskId};
 use caprock_proto::caprock::registry::Entry;
 use caprock_proto::caprock::registry::entry::Command;
 
+use crate::Maintenance;
 use crate::idempotency::{Idempotency, Remembered};
 use crate::outcome::{Outcome, Rejection};
+use crate::quota::Quota;
 use crate::removed::{RemovedAgent, RemovedAgents};
 use crate::upgrade::{self, Unsupported};
 use crate::{Agent, FORMAT, Framework, History, Limits, LogIndex, Map, Task, apply};
@@ -22,9 +24,13 @@ pub struct Registry {
     /// Registration ids of the agents, without empty ones.
     pub(crate) registrations: Map<Arc<str>, AgentId>,
     pub(crate) removed_agents: RemovedAgents,
+    pub(crate) maintenance: Maintenance,
     pub(crate) frameworks: Map<FrameworkId, Arc<Framework>>,
     pub(crate) completed_frameworks: History<Arc<Framework>>,
     pub(crate) idempotency: Idempotency,
+    /// Of roles for which one was set, without empty ones.
+    pub(crate) quotas: Map<Role, Arc<Quota>>,
+    pub(crate) weights: Map<Role, f64>,
 }
 
 /// An entry with the present format; `principal` and `idempotency_key` are left empty.
@@ -47,9 +53,12 @@ impl Registry {
             agents: Map::new_sync(),
             registrations: Map::new_sync(),
             removed_agents: RemovedAgents::new(),
+            maintenance: Maintenance::default(),
             frameworks: Map::new_sync(),
             completed_frameworks: History::default(),
             idempotency: Idempotency::new(),
+            quotas: Map::new_sync(),
+            weights: Map::new_sync(),
         }
     }
 

@@ -1,15 +1,17 @@
 //! The state as a stream of chunks, and back: to disk, and to members that are behind.
 //!
-//! header, removed agents, agents, frameworks, completed frameworks, executors, tasks,
-//! unreachable tasks, completed tasks, idempotency keys, trailer. Each chunk only refers to
-//! chunks before it; derived data is not written but computed again.
+//! header, maintenance, removed agents, agents, frameworks, completed frameworks, executors,
+//! operations, tasks (live, unreachable, completed), idempotency keys, quotas, weights, trailer.
+//! Each chunk only refers to chunks before it; derived data is not written but computed again.
 
 mod restore;
 
 use std::sync::Arc;
 
+use caprock_model::Role;
 use caprock_proto::caprock::registry::snapshot_chunk::Chunk;
 use caprock_proto::caprock::registry::{SnapshotChunk, SnapshotHeader, SnapshotTrailer};
+use caprock_proto::mesos::v1::WeightInfo;
 
 use crate::digest::Hasher;
 use crate::{FORMAT, Framework, Registry, Task, removed};
@@ -30,6 +32,8 @@ impl Registry {
 
     /// All records in the order of the snapshot.
     pub(crate) fn records(&self) -> Box<dyn Iterator<Item = Chunk> + '_> {
+        let maintenance = self.maintenance.to_record().map(Chunk::Maintenance);
+        let maintenance = maintenance.into_iter();
         let removed_agents = self
             .removed_agents
             .iter()
@@ -45,19 +49,36 @@ impl Registry {
             .agents()
             .flat_map(|agent| agent.executors.values())
             .map(|executor| Chunk::Executor(executor.to_record()));
+        let operations = self
+            .agents()
+            .flat_map(|agent| agent.operations.values())
+            .map(|operation| Chunk::Operation(operation.to_record()));
         let outcomes = self
             .idempotency
             .iter()
             .map(|kept| Chunk::IdempotentOutcome(kept.to_record()));
         Box::new(
-            removed_agents
+            maintenance
+                .chain(removed_agents)
                 .chain(agents)
                 .chain(frameworks)
                 .chain(completed_frameworks)
                 .chain(executors)
+                .chain(operations)
                 .chain(self.task_records())
-                .chain(outcomes),
+                .chain(outcomes)
+                .chain(self.quota_records()),
         )
+    }
+
+    fn quota_records(&self) -> impl Iterator<Item = Chunk> {
+        let quotas = self.quotas();
+        let quotas = quotas.map(|(role, quota)| Chunk::Quota(quota.to_config(role)));
+        let weight = |(role, weight): (&Role, f64)| {
+            let role = Some(role.to_string());
+            Chunk::Weight(WeightInfo { role, weight })
+        };
+        quotas.chain(self.weights().map(weight))
     }
 
     fn task_records(&self) -> impl Iterator<Item = Chunk> {

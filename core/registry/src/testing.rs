@@ -1,18 +1,21 @@
 //! What the tests of this crate are built from: a registry that checks itself after each
 //! entry, and short ways to write commands.
 
+pub(crate) mod operation;
+
 use bytes::Bytes;
-use caprock_model::{AgentId, FrameworkId, Millis, Resources, TaskId};
+use caprock_model::{AgentId, FrameworkId, Millis, Quantities, Resources, TaskId};
 use caprock_proto::caprock::registry::entry::Command;
 use caprock_proto::caprock::registry::remove_agent::Removal;
 use caprock_proto::caprock::registry::{
     AcknowledgeTask, AdmitAgent, AgentDescription, AttachAgent, DisconnectFramework, ExecutorKey,
     ForgetExecutor, Launch, MarkAgentUnreachable, RecordUpdates, RecordedUpdate, RemoveAgent,
-    RemoveFramework, RequestKill, SubscribeFramework,
+    RemoveFramework, RequestKill, SubscribeFramework, UpdateQuotas, UpdateWeights,
 };
 use caprock_proto::mesos::v1;
 use caprock_proto::mesos::v1::{AgentInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskState};
 use v1::framework_info::capability::Type as Capability;
+use v1::quota::QuotaConfig;
 
 use crate::{Agent, Framework, Limits, Outcome, Registry, Rejection, Task, entry};
 
@@ -181,6 +184,16 @@ pub(crate) fn admit(id: &str) -> Command {
     })
 }
 
+/// An agent with other resources than usual.
+pub(crate) fn admit_with(id: &str, text: &str) -> Command {
+    let mut description = description(id);
+    if let Some(info) = &mut description.info {
+        info.resources = resources(text);
+    }
+    let agent = Some(description);
+    Command::AdmitAgent(AdmitAgent { agent })
+}
+
 pub(crate) fn attach(id: &str) -> AttachAgent {
     AttachAgent {
         agent: Some(description(id)),
@@ -344,6 +357,44 @@ pub(crate) fn executor_key(framework: &str, agent: &str, executor: &str) -> Exec
         agent_id: agent.to_owned(),
         executor_id: executor.to_owned(),
     }
+}
+
+/// The quota of a role: guarantees and limits as text.
+pub(crate) fn quota_config(role: &str, guarantees: &str, limits: &str) -> QuotaConfig {
+    let amounts = |text: &str| {
+        let amounts = Quantities::parse(text).unwrap();
+        let amounts = amounts.iter().map(|(name, amount)| {
+            let value = amount.to_f64();
+            (name.to_string(), v1::value::Scalar { value })
+        });
+        amounts.collect()
+    };
+    QuotaConfig {
+        role: role.to_owned(),
+        guarantees: amounts(guarantees),
+        limits: amounts(limits),
+    }
+}
+
+/// Quotas by role, guarantees, limits; without any check.
+pub(crate) fn update_quotas(quotas: &[(&str, &str, &str)]) -> UpdateQuotas {
+    let configs = quotas
+        .iter()
+        .map(|(role, guarantees, limits)| quota_config(role, guarantees, limits));
+    UpdateQuotas {
+        configs: configs.collect(),
+        ..UpdateQuotas::default()
+    }
+}
+
+pub(crate) fn update_weights(weights: &[(&str, f64)]) -> Command {
+    let info = |(role, weight): &(&str, f64)| v1::WeightInfo {
+        role: Some((*role).to_owned()),
+        weight: *weight,
+    };
+    Command::UpdateWeights(UpdateWeights {
+        weight_infos: weights.iter().map(info).collect(),
+    })
 }
 
 pub(crate) fn forget_executor(framework: &str, agent: &str, executor: &str) -> Command {

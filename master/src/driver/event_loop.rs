@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caprock_leader::{
-    AgentSessionId, Effect, Effects, Input, Leader, LeaderView, LogLevel, Reply, RequestId,
+    AgentSessionId, Caller, Effect, Effects, Input, Leader, LeaderView, LogLevel, Reply, RequestId,
     SessionId, Term,
 };
 use caprock_model::Millis;
 use caprock_proto::caprock::session;
-use caprock_proto::mesos::v1::scheduler::Event;
-use tokio::sync::{mpsc, watch};
+use caprock_proto::mesos::v1::scheduler::{self, Event};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::agents::Agents;
 use super::proposer::{Ended, Epoch, Place, Proposer};
@@ -254,23 +254,7 @@ impl Driver {
                 framework_id,
                 subscribe,
                 answer,
-            } => {
-                let request = self.request();
-                let session = SessionId(self.next_session);
-                self.next_session += 1;
-                let stream_id = uuid::Uuid::new_v4().to_string();
-                self.sessions
-                    .open(request, session, stream_id.clone(), answer);
-                let subscribe = *subscribe;
-                self.step(Input::Subscribe {
-                    request,
-                    caller,
-                    session,
-                    stream_id,
-                    framework_id,
-                    subscribe,
-                });
-            }
+            } => self.subscribe(caller, framework_id, *subscribe, answer),
             Command::Call {
                 caller,
                 call,
@@ -298,6 +282,29 @@ impl Driver {
                 });
             }
         }
+    }
+
+    fn subscribe(
+        &mut self,
+        caller: Caller,
+        framework_id: Option<String>,
+        subscribe: scheduler::call::Subscribe,
+        answer: oneshot::Sender<super::Answer>,
+    ) {
+        let request = self.request();
+        let session = SessionId(self.next_session);
+        self.next_session += 1;
+        let stream_id = uuid::Uuid::new_v4().to_string();
+        self.sessions
+            .open(request, session, stream_id.clone(), answer);
+        self.step(Input::Subscribe {
+            request,
+            caller,
+            session,
+            stream_id,
+            framework_id,
+            subscribe,
+        });
     }
 
     fn request(&mut self) -> RequestId {

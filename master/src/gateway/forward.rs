@@ -18,17 +18,13 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 use tokio::time::Instant;
 
+use super::headers::{FORWARDED_BY, NOT_LEADER, TERM};
 use super::leader::LeaderAddress;
-
-/// Names the member that forwarded the request: it is not forwarded a second time.
-pub const FORWARDED_BY: HeaderName = HeaderName::from_static("caprock-forwarded-by");
-/// On a 503: the member that answers does not lead, the request was not looked at.
-pub const NOT_LEADER: HeaderName = HeaderName::from_static("caprock-not-leader");
 
 /// A member on the same network answers a connection attempt within this.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// Wait before asking again while an election goes on.
-const RETRY: Duration = Duration::from_millis(25);
+pub const RETRY: Duration = Duration::from_millis(25);
 
 /// Headers that concern one connection only (RFC 9110, 7.6.1), and those that the client
 /// sets by itself.
@@ -53,6 +49,23 @@ pub enum NoAnswer {
     /// The connection broke after the request was sent.
     #[error("{0}")]
     Broken(String),
+}
+
+/// What came of sending a request once.
+#[derive(Debug)]
+pub enum Attempt {
+    Answered(Response<Incoming>),
+    /// The member does not lead, or cannot be reached: the request was not looked at.
+    NotTaken,
+    /// The connection broke after the request was sent.
+    Broken(String),
+}
+
+/// How long to try, and whether a request may be sent again that may have been looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub deadline: Instant,
+    pub repeatable: bool,
 }
 
 /// The leader's answer, with its address.
@@ -80,6 +93,19 @@ impl Forwarder {
         Self { client, name }
     }
 
+    /// Sends a request once.
+    pub async fn attempt(&self, to: &str, parts: &Parts, body: Bytes) -> Attempt {
+        match self.send(to, parts, body).await {
+            Ok(response) if is_refusal(&response) => Attempt::NotTaken,
+            Ok(response) => Attempt::Answered(response),
+            Err(error) if error.is_connect() => {
+                tracing::debug!(address = to, %error, "the leader cannot be reached");
+                Attempt::NotTaken
+            }
+            Err(error) => Attempt::Broken(describe(&error)),
+        }
+    }
+
     async fn send(
         &self,
         to: &str,
@@ -101,49 +127,55 @@ impl Forwarder {
     }
 }
 
-/// Asks the leader, whoever it becomes until the deadline. A request that may have been
-/// looked at is not repeated.
+/// Asks the leader, whoever it becomes until the deadline.
 pub async fn until_answered(
     forwarder: &Forwarder,
     leader: &LeaderAddress,
-    patience: Duration,
+    patience: Patience,
     parts: &Parts,
     body: Bytes,
 ) -> Result<Answered, NoAnswer> {
-    let deadline = Instant::now() + patience;
+    let Patience {
+        deadline,
+        repeatable,
+    } = patience;
     loop {
         let Some(address) = leader.by(deadline).await else {
             return Err(NoAnswer::NoLeader);
         };
-        let sent = tokio::select! {
-            sent = forwarder.send(&address, parts, body.clone()) => sent,
+        let attempt = tokio::select! {
+            attempt = forwarder.attempt(&address, parts, body.clone()) => attempt,
             () = leader.other_than(&address) => {
-                return Err(NoAnswer::Broken(format!("{address} does not lead any more")));
+                Attempt::Broken(format!("{address} does not lead any more"))
             }
         };
-        match sent {
-            Ok(response) if is_refusal(&response) => {}
-            Ok(response) => {
+        let over = Instant::now() >= deadline;
+        match attempt {
+            Attempt::Answered(response)
+                if !repeatable || over || !is_unavailable(response.status()) =>
+            {
                 return Ok(Answered {
                     leader: address,
                     response,
                 });
             }
-            Err(error) if error.is_connect() => {
-                tracing::debug!(%address, %error, "the leader cannot be reached");
+            Attempt::Broken(error) if !repeatable || over => {
+                return Err(NoAnswer::Broken(error));
             }
-            Err(error) => return Err(NoAnswer::Broken(describe(&error))),
-        }
-        if Instant::now() >= deadline {
-            return Err(NoAnswer::NoLeader);
+            Attempt::NotTaken if over => return Err(NoAnswer::NoLeader),
+            Attempt::Answered(_) | Attempt::Broken(_) | Attempt::NotTaken => {}
         }
         leader.changed_or(RETRY).await;
     }
 }
 
+/// The leader is one no more, or its log takes nothing now.
+pub fn is_unavailable(status: StatusCode) -> bool {
+    status == StatusCode::SERVICE_UNAVAILABLE
+}
+
 fn is_refusal(response: &Response<Incoming>) -> bool {
-    response.status() == StatusCode::SERVICE_UNAVAILABLE
-        && response.headers().contains_key(NOT_LEADER)
+    is_unavailable(response.status()) && response.headers().contains_key(NOT_LEADER)
 }
 
 fn describe(error: &Error) -> String {
@@ -152,9 +184,10 @@ fn describe(error: &Error) -> String {
 }
 
 /// Hands the answer on as it comes.
-pub fn pass_on(answered: Answered) -> Reply {
-    let (mut parts, body) = answered.response.into_parts();
+pub fn pass_on(response: Response<Incoming>) -> Reply {
+    let (mut parts, body) = response.into_parts();
     remove_hop_by_hop(&mut parts.headers);
+    parts.headers.remove(TERM);
     Response::from_parts(parts, caprock_http::Body::new(PassedOn { body }))
 }
 

@@ -7,9 +7,12 @@
 //!                      └───────────────► leader of term 8: SUBSCRIBE with the same id
 //! ```
 //!
-//! Reading order: `leader`, `forward`, `session`, `sessions`, `subscription`, `standalone`.
+//! Reading order: `leader`, `forward`, `session`, `sessions`, `subscription`, `hold`,
+//! `standalone`.
 
 mod forward;
+pub mod headers;
+mod hold;
 mod leader;
 mod session;
 mod sessions;
@@ -23,17 +26,23 @@ use bytes::Bytes;
 use caprock_http::{Reply, reply};
 use caprock_proto::MediaType;
 use caprock_proto::mesos::v1::scheduler::{Call, call};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::time::Instant;
 
-pub use forward::{FORWARDED_BY, NOT_LEADER};
+pub use headers::{FORWARDED_BY, NOT_LEADER};
 pub use leader::LeaderAddress;
 pub use standalone::{GatewayConfig, run};
 
 use crate::driver::NO_LEADER;
 use crate::http::STREAM_ID;
-use forward::{Forwarder, NoAnswer};
+use forward::{Forwarder, NoAnswer, Patience};
+use headers::{IDEMPOTENCY_KEY, TERM, VOUCHED_ACCEPT};
 use sessions::GatewaySessions;
+
+/// When a client that got no leader should try again.
+const RETRY_AFTER_SECONDS: &str = "1";
 
 /// Settings of a gateway.
 #[derive(Debug, Clone)]
@@ -76,29 +85,30 @@ impl Gateway {
     /// Whether the request belongs to a stream that this gateway holds. That stays so when
     /// its own member becomes the leader.
     pub fn holds_stream_of(&self, headers: &HeaderMap) -> bool {
-        headers
-            .get(STREAM_ID)
-            .and_then(|value| value.to_str().ok())
+        headers::text(headers, &STREAM_ID)
             .is_some_and(|stream_id| self.sessions.contains(stream_id))
     }
 
-    /// Forwards any request but a scheduler's.
+    /// Forwards any request but a scheduler's. Only questions are asked twice.
     pub async fn forward(&self, parts: &Parts, body: Bytes) -> Reply {
-        let forwarded = forward::until_answered(
-            &self.forwarder,
-            &self.leader,
-            self.settings.leader_wait,
-            parts,
-            body,
-        );
-        match forwarded.await {
-            Ok(answer) => forward::pass_on(answer),
+        let patience = Patience {
+            deadline: Instant::now() + self.settings.leader_wait,
+            repeatable: parts.method.is_safe(),
+        };
+        let (forwarder, leader) = (&self.forwarder, &self.leader);
+        match forward::until_answered(forwarder, leader, patience, parts, body).await {
+            Ok(answer) => forward::pass_on(answer.response),
             Err(error) => unavailable(&error),
         }
     }
 
     /// Forwards a scheduler's request: SUBSCRIBE begins a session, other calls belong to one.
     pub async fn forward_scheduler(&self, mut parts: Parts, body: Bytes) -> Reply {
+        // What only members say to each other.
+        parts.headers.remove(TERM);
+        if headers::text(&parts.headers, &CONTENT_TYPE) == Some(VOUCHED_ACCEPT) {
+            return reply::status_line(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
         let Some((media, call)) = read_call(&parts, &body) else {
             // The leader says what is wrong with it.
             return self.forward(&parts, body).await;
@@ -106,44 +116,39 @@ impl Gateway {
         if call.r#type() == call::Type::Subscribe {
             return self.subscribe(parts, body, media, call).await;
         }
-        let Some(session) = parts
-            .headers
-            .get(STREAM_ID)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|stream_id| self.sessions.find(stream_id))
-        else {
-            return self.forward(&parts, body).await;
-        };
-        let Some(stream_id) = session.upstream_id(self.settings.leader_wait).await else {
-            return unavailable(&NoAnswer::NoLeader);
-        };
-        if let Ok(value) = HeaderValue::from_str(&stream_id) {
-            parts.headers.insert(STREAM_ID, value);
+        let session = headers::text(&parts.headers, &STREAM_ID)
+            .and_then(|stream_id| self.sessions.find(stream_id));
+        match session {
+            Some(session) => hold::carry(self, &session, parts, body, &call).await,
+            None => self.forward(&parts, body).await,
         }
-        let answer = self.forward(&parts, body).await;
-        if answer.status().is_success() {
-            session.note(&call);
-        }
-        answer
     }
 
-    async fn subscribe(&self, parts: Parts, body: Bytes, media: MediaType, call: Call) -> Reply {
-        let opened = forward::until_answered(
-            &self.forwarder,
-            &self.leader,
-            self.settings.leader_wait,
-            &parts,
-            body,
-        );
+    /// The key makes the id of a new framework, so that the call may be sent again.
+    async fn subscribe(
+        &self,
+        mut parts: Parts,
+        body: Bytes,
+        media: MediaType,
+        call: Call,
+    ) -> Reply {
+        let key = parts.headers.entry(IDEMPOTENCY_KEY);
+        key.or_insert_with(headers::new_key);
+        let patience = Patience {
+            deadline: Instant::now() + self.settings.leader_wait,
+            repeatable: true,
+        };
+        let (forwarder, leader) = (&self.forwarder, &self.leader);
+        let opened = forward::until_answered(forwarder, leader, patience, &parts, body);
         let answer = match opened.await {
             Ok(answer) => answer,
             Err(error) => return unavailable(&error),
         };
         if answer.response.status() != StatusCode::OK {
-            return forward::pass_on(answer);
+            return forward::pass_on(answer.response);
         }
         let begun = session::begin(self, parts, media, call, answer);
-        begun.unwrap_or_else(|answer| forward::pass_on(*answer))
+        begun.unwrap_or_else(|answer| forward::pass_on(answer.response))
     }
 }
 
@@ -155,12 +160,15 @@ fn read_call(parts: &Parts, body: &Bytes) -> Option<(MediaType, Call)> {
 }
 
 fn unavailable(error: &NoAnswer) -> Reply {
-    match error {
-        NoAnswer::NoLeader => reply::text(StatusCode::SERVICE_UNAVAILABLE, NO_LEADER),
+    let text = match error {
+        NoAnswer::NoLeader => NO_LEADER,
         NoAnswer::Broken(error) => {
             tracing::info!(%error, "the leader did not answer a forwarded request");
-            let text = "The leader did not answer; the request may have been carried out";
-            reply::text(StatusCode::SERVICE_UNAVAILABLE, text)
+            "The leader did not answer; the request may have been carried out"
         }
-    }
+    };
+    let mut reply = reply::text(StatusCode::SERVICE_UNAVAILABLE, text);
+    let headers = reply.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    reply
 }

@@ -13,12 +13,12 @@ use http::StatusCode;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http_body_util::BodyExt;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Gateway;
-use super::forward::{self, Answered};
-use super::sessions::SharedSession;
+use super::forward::{self, Answered, Patience};
+use super::headers::{self, TERM};
+use super::sessions::{SharedSession, Undelivered, Upstream};
 use super::subscription::{Meaning, Subscription};
 use crate::http::STREAM_ID;
 
@@ -36,7 +36,8 @@ struct Session {
     /// The id that the scheduler knows.
     stream_id: String,
     shared: Arc<SharedSession>,
-    to_scheduler: mpsc::Sender<Bytes>,
+    /// When the scheduler was sent the last HEARTBEAT.
+    heartbeat_at: Instant,
 }
 
 /// How the connection to one leader ended.
@@ -59,18 +60,17 @@ pub fn begin(
     call: Call,
     answer: Answered,
 ) -> Result<Reply, Box<Answered>> {
-    let Some((event_media, stream_id)) = stream_of(&answer) else {
+    let Some((event_media, upstream)) = stream_of(&answer) else {
         return Err(Box::new(answer));
     };
-    let shared = Arc::new(SharedSession::new(
-        Subscription::new(call),
-        stream_id.clone(),
-    ));
-    gateway
-        .sessions
-        .insert(stream_id.clone(), Arc::clone(&shared));
+    let stream_id = upstream.stream_id.clone();
     let (to_scheduler, mut reply) =
         stream::open(event_media.as_str(), gateway.settings.event_buffer);
+    let subscription = Subscription::new(call);
+    let shared = SharedSession::new(subscription, upstream, to_scheduler, event_media);
+    let shared = Arc::new(shared);
+    let known = Arc::clone(&shared);
+    gateway.sessions.insert(stream_id.clone(), known);
     if let Ok(value) = HeaderValue::from_str(&stream_id) {
         reply.headers_mut().insert(STREAM_ID, value);
     }
@@ -81,48 +81,65 @@ pub fn begin(
         event_media,
         stream_id,
         shared,
-        to_scheduler,
+        heartbeat_at: Instant::now(),
     };
     tokio::spawn(session.run(answer));
     Ok(reply)
 }
 
-fn stream_of(answer: &Answered) -> Option<(MediaType, String)> {
-    let headers = answer.response.headers();
-    let media = MediaType::from_content_type(caprock_http::accept::content_type(headers)?)?;
-    let stream_id = headers.get(STREAM_ID)?.to_str().ok()?;
-    Some((media, stream_id.to_owned()))
+fn stream_of(answer: &Answered) -> Option<(MediaType, Upstream)> {
+    let found = answer.response.headers();
+    let media = MediaType::from_content_type(caprock_http::accept::content_type(found)?)?;
+    let upstream = Upstream {
+        address: answer.leader.clone(),
+        stream_id: headers::text(found, &STREAM_ID)?.to_owned(),
+        term: headers::term(found).unwrap_or_default(),
+    };
+    Some((media, upstream))
 }
 
 impl Session {
-    async fn run(self, first: Answered) {
+    async fn run(mut self, first: Answered) {
         let mut answer = first;
         let mut resumed = None;
         loop {
             let end = self.relay(answer, resumed).await;
-            if end == End::Over {
+            let torn_down = end == End::Closed && self.shared.is_tearing_down();
+            if end == End::Over || torn_down {
                 break;
             }
-            self.shared.set_upstream_id(None);
+            self.shared.away();
             tracing::info!(stream = %self.stream_id, ?end, "the leader's stream ended");
+            // Before the next leader makes new offers, and while the scheduler has time:
+            // what it accepts until it reads this is held.
+            if !self.rescind_offers() {
+                break;
+            }
             let Some(next) = self.resubscribe().await else {
                 break;
             };
             answer = next;
             resumed = Some(end);
         }
+        self.shared.end();
         self.gateway.sessions.remove(&self.stream_id);
+    }
+
+    fn rescind_offers(&self) -> bool {
+        let rescinds = self.shared.subscription().rescind_all(Instant::now());
+        let mut sent = rescinds.iter().map(|event| self.shared.send_event(event));
+        sent.all(|sent| self.is_delivered(sent))
     }
 
     /// Passes on events until the leader or the scheduler ends the stream. `resumed` says
     /// how the subscription before this one ended.
-    async fn relay(&self, answer: Answered, resumed: Option<End>) -> End {
+    async fn relay(&mut self, answer: Answered, resumed: Option<End>) -> End {
         let mut body = answer.response.into_body();
         let mut decoder = recordio::Decoder::new(RECORD_BYTES_MAX);
         let mut first = resumed.is_some();
         loop {
             let frame = tokio::select! {
-                () = self.to_scheduler.closed() => return End::Over,
+                () = self.shared.scheduler_left() => return End::Over,
                 () = self.gateway.leader.other_than(&answer.leader) => return End::Lost,
                 frame = body.frame() => frame,
             };
@@ -154,26 +171,26 @@ impl Session {
     }
 
     /// One event on its way; false if it is the last.
-    fn take(&self, record: &Bytes) -> bool {
+    fn take(&mut self, record: &Bytes) -> bool {
         let meaning = self.note(record);
+        if meaning == Meaning::Heartbeat {
+            self.heartbeat_at = Instant::now();
+        }
         self.send(record) && meaning != Meaning::Error
     }
 
-    /// The first event of a resumed subscription: the scheduler has had its SUBSCRIBED, but
-    /// its offers are void.
-    fn take_first(&self, record: &Bytes, resumed: &Option<End>) -> bool {
+    /// The first event of a resumed subscription: the scheduler has had its SUBSCRIBED.
+    fn take_first(&mut self, record: &Bytes, resumed: &Option<End>) -> bool {
         match self.note(record) {
-            Meaning::Subscribed => {
-                let rescinds = self.shared.subscription().rescind_all();
-                rescinds.iter().all(|event| self.send(&self.encode(event)))
-            }
-            // The stream ended in good order because the framework is no more.
+            Meaning::Subscribed => true,
+            // The framework is no more: its stream ended in good order, or it asked for that.
             Meaning::Error if *resumed == Some(End::Closed) => false,
+            Meaning::Error if self.shared.is_tearing_down() => false,
             Meaning::Error => {
                 self.send(record);
                 false
             }
-            Meaning::Ordinary => self.send(record),
+            Meaning::Heartbeat | Meaning::Ordinary => self.send(record),
         }
     }
 
@@ -186,34 +203,28 @@ impl Session {
     }
 
     fn send(&self, record: &Bytes) -> bool {
-        match self.to_scheduler.try_send(stream::frame(record)) {
-            Ok(()) => true,
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                tracing::warn!(
-                    stream = %self.stream_id,
-                    buffered_events = self.gateway.settings.event_buffer,
-                    "a scheduler does not read its events: its stream is cut off"
-                );
-                false
-            }
-        }
+        self.is_delivered(self.shared.send(record))
     }
 
-    fn encode(&self, event: &Event) -> Bytes {
-        let mut record = Vec::new();
-        caprock_proto::encode(self.event_media, event, &mut record);
-        record.into()
+    fn is_delivered(&self, sent: Result<(), Undelivered>) -> bool {
+        if sent == Err(Undelivered::TooSlow) {
+            tracing::warn!(
+                stream = %self.stream_id,
+                buffered_events = self.gateway.settings.event_buffer,
+                "a scheduler does not read its events: its stream is cut off"
+            );
+        }
+        sent.is_ok()
     }
 
     /// Subscribes at whoever leads next; none if that took too long or the scheduler left.
-    async fn resubscribe(&self) -> Option<Answered> {
+    async fn resubscribe(&mut self) -> Option<Answered> {
         let deadline = Instant::now() + self.gateway.settings.stream_wait;
         let call = self.shared.subscription().resubscribe()?;
         let mut body = Vec::new();
         caprock_proto::encode(self.request_media, &call, &mut body);
         let body = Bytes::from(body);
-        let mut heartbeat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        let mut heartbeat = tokio::time::interval_at(self.heartbeat_at + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let asking = self.ask(deadline, body.clone());
@@ -221,13 +232,13 @@ impl Session {
             let answered = loop {
                 tokio::select! {
                     answered = &mut asking => break answered,
-                    () = self.to_scheduler.closed() => return None,
+                    () = self.shared.scheduler_left() => return None,
                     _ = heartbeat.tick() => {
                         let event = Event {
                             r#type: Some(event::Type::Heartbeat as i32),
                             ..Event::default()
                         };
-                        if !self.send(&self.encode(&event)) {
+                        if !self.is_delivered(self.shared.send_event(&event)) {
                             return None;
                         }
                     }
@@ -253,18 +264,22 @@ impl Session {
     async fn ask(&self, deadline: Instant, body: Bytes) -> Result<Answered, Refused> {
         let mut parts = self.parts.clone();
         parts.headers.remove(STREAM_ID);
+        parts.headers.remove(TERM);
         parts.headers.insert(
             header::ACCEPT,
             HeaderValue::from_static(self.event_media.as_str()),
         );
-        let patience = deadline.saturating_duration_since(Instant::now());
+        let patience = Patience {
+            deadline,
+            repeatable: true,
+        };
         let gateway = &self.gateway;
         let asked =
             forward::until_answered(&gateway.forwarder, &gateway.leader, patience, &parts, body);
         let answered = asked.await.map_err(|_| Refused::TryAgain)?;
         match (answered.response.status(), stream_of(&answered)) {
-            (StatusCode::OK, Some((media, stream_id))) if media == self.event_media => {
-                self.shared.set_upstream_id(Some(stream_id));
+            (StatusCode::OK, Some((media, upstream))) if media == self.event_media => {
+                self.shared.open(upstream);
                 Ok(answered)
             }
             (StatusCode::SERVICE_UNAVAILABLE, _) => Err(Refused::TryAgain),

@@ -1,29 +1,82 @@
 //! The sessions that a gateway holds, by the stream id that their schedulers know.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use caprock_proto::mesos::v1::scheduler::Call;
-use tokio::sync::watch;
+use bytes::Bytes;
+use caprock_http::stream;
+use caprock_proto::MediaType;
+use caprock_proto::mesos::v1::scheduler::Event;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
-use super::subscription::Subscription;
+use super::subscription::{Claim, Subscription};
+
+/// The leader that has a session's stream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Upstream {
+    pub address: String,
+    /// The stream id that this leader knows.
+    pub stream_id: String,
+    /// Its leadership.
+    pub term: u64,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Open(Arc<Upstream>),
+    /// It is being subscribed again.
+    Away,
+    Ended,
+}
+
+/// Why there is no leader for a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoUpstream {
+    /// None took the stream in time.
+    InTime,
+    /// The stream is over.
+    Ended,
+}
+
+/// Why an event did not reach the scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undelivered {
+    /// The scheduler has left.
+    Gone,
+    /// Its buffer is full.
+    TooSlow,
+}
 
 /// What calls and the stream of one session share.
 #[derive(Debug)]
 pub struct SharedSession {
     subscription: Mutex<Subscription>,
-    /// The stream id that the present leader knows; none while there is no subscription.
-    upstream_id: watch::Sender<Option<String>>,
+    state: watch::Sender<State>,
+    to_scheduler: mpsc::Sender<Bytes>,
+    media: MediaType,
+    /// A TEARDOWN was sent: the end of the stream is no accident.
+    tearing_down: AtomicBool,
 }
 
 impl SharedSession {
-    /// A session whose subscription the leader has under this stream id.
-    pub fn new(subscription: Subscription, upstream_id: String) -> Self {
-        Self {
+    /// A session whose subscription this leader has. Its events are sent in this media type.
+    pub fn new(
+        subscription: Subscription,
+        upstream: Upstream,
+        to_scheduler: mpsc::Sender<Bytes>,
+        media: MediaType,
+    ) -> Self {
+        let shared = Self {
             subscription: Mutex::new(subscription),
-            upstream_id: watch::Sender::new(Some(upstream_id)),
-        }
+            state: watch::Sender::new(State::Away),
+            to_scheduler,
+            media,
+            tearing_down: AtomicBool::new(false),
+        };
+        shared.open(upstream);
+        shared
     }
 
     /// The subscription, for a short look.
@@ -33,25 +86,88 @@ impl SharedSession {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call of this session was accepted.
-    pub fn note(&self, call: &Call) {
-        self.subscription().note_call(call);
+    /// The leader that has the stream, waited for while the session is subscribed again.
+    pub async fn upstream(&self, deadline: Instant) -> Result<Arc<Upstream>, NoUpstream> {
+        let mut state = self.state.subscribe();
+        let settled = state.wait_for(|state| !matches!(state, State::Away));
+        match tokio::time::timeout_at(deadline, settled).await {
+            Ok(Ok(state)) => match &*state {
+                State::Open(upstream) => Ok(Arc::clone(upstream)),
+                State::Away | State::Ended => Err(NoUpstream::Ended),
+            },
+            Ok(Err(_)) => Err(NoUpstream::Ended),
+            Err(_) => Err(NoUpstream::InTime),
+        }
     }
 
-    /// The stream id for the leader, waited for while the session is subscribed again.
-    pub async fn upstream_id(&self, patience: Duration) -> Option<String> {
-        let mut upstream_id = self.upstream_id.subscribe();
-        let known = upstream_id.wait_for(Option::is_some);
-        tokio::time::timeout(patience, known)
-            .await
-            .ok()?
-            .ok()?
-            .clone()
+    /// Returns when this leader does not have the stream any more.
+    pub async fn other_than(&self, upstream: &Arc<Upstream>) {
+        let mut state = self.state.subscribe();
+        let is_other = |state: &State| match state {
+            State::Open(now) => !Arc::ptr_eq(now, upstream),
+            State::Away | State::Ended => true,
+        };
+        // The sender lives as long as this session.
+        let _: Result<_, watch::error::RecvError> = state.wait_for(is_other).await;
     }
 
-    /// Another subscription, or none for now.
-    pub fn set_upstream_id(&self, upstream_id: Option<String>) {
-        self.upstream_id.send_replace(upstream_id);
+    /// A leader has taken the stream.
+    pub fn open(&self, upstream: Upstream) {
+        self.subscription().begin_term(upstream.term);
+        self.state.send_replace(State::Open(Arc::new(upstream)));
+    }
+
+    /// The leader is lost.
+    pub fn away(&self) {
+        self.state.send_replace(State::Away);
+    }
+
+    /// The stream is over.
+    pub fn end(&self) {
+        self.state.send_replace(State::Ended);
+    }
+
+    /// A TEARDOWN is on its way, or has arrived.
+    pub fn tear_down(&self) {
+        self.tearing_down.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a TEARDOWN was sent.
+    pub fn is_tearing_down(&self) -> bool {
+        self.tearing_down.load(Ordering::Relaxed)
+    }
+
+    /// The offers of a call that was not carried out are out again; those whose leader has
+    /// gone meanwhile are rescinded.
+    pub fn give_back(&self, claim: Claim) {
+        let rescinds = self.subscription().give_back(claim, Instant::now());
+        for event in rescinds {
+            // A full buffer ends the stream at the next event of the leader.
+            if self.send_event(&event).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Sends an event of the gateway's own.
+    pub fn send_event(&self, event: &Event) -> Result<(), Undelivered> {
+        let mut record = Vec::new();
+        caprock_proto::encode(self.media, event, &mut record);
+        self.send(&record)
+    }
+
+    /// Sends an event as it came.
+    pub fn send(&self, record: &[u8]) -> Result<(), Undelivered> {
+        let sent = self.to_scheduler.try_send(stream::frame(record));
+        sent.map_err(|error| match error {
+            mpsc::error::TrySendError::Closed(_) => Undelivered::Gone,
+            mpsc::error::TrySendError::Full(_) => Undelivered::TooSlow,
+        })
+    }
+
+    /// Returns when the scheduler has left.
+    pub async fn scheduler_left(&self) {
+        self.to_scheduler.closed().await;
     }
 }
 

@@ -1,17 +1,51 @@
 //! What a gateway remembers of a framework, so that it can subscribe for it again: the
 //! SUBSCRIBE call as later calls changed it, and the offers that are out.
+//!
+//! An offer dies with its leader. Those that no call has named by then are rescinded at
+//! once; those that a call names go along with it, and so do rescinded ones for a while, as
+//! the call may have crossed the RESCIND.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use caprock_model::roles_of;
 use caprock_proto::mesos::v1::scheduler::{Call, Event, call, event};
-use caprock_proto::mesos::v1::{FrameworkId, OfferId};
+use caprock_proto::mesos::v1::{FrameworkId, Offer, OfferId};
+use tokio::time::Instant;
+
+/// How long after its RESCIND an offer may still be named by a call that crossed it.
+const CROSSING: Duration = Duration::from_secs(10);
+
+/// An offer that the scheduler has, and the term of the leader that made it.
+#[derive(Debug, Clone)]
+struct Known {
+    offer: Offer,
+    term: u64,
+}
+
+/// The offers that a call names: they are not out any more.
+#[derive(Debug, Default)]
+pub struct Claim {
+    offers: Vec<Known>,
+}
+
+impl Claim {
+    /// Those that a leader of this term has not made.
+    pub fn made_before(&self, term: u64) -> impl Iterator<Item = &Offer> {
+        let older = self.offers.iter().filter(move |known| known.term < term);
+        older.map(|known| &known.offer)
+    }
+}
 
 /// A framework's subscription.
 #[derive(Debug)]
 pub struct Subscription {
     subscribe: Call,
-    offers: BTreeSet<String>,
+    /// Of the leader that has the stream, or had it last.
+    term: u64,
+    offers: BTreeMap<String, Known>,
+    /// Offers of lost leaders, and when they were rescinded.
+    rescinded: BTreeMap<String, (Known, Instant)>,
 }
 
 /// What an event means for its stream.
@@ -21,6 +55,7 @@ pub enum Meaning {
     Subscribed,
     /// The stream ends after it.
     Error,
+    Heartbeat,
     /// Anything else.
     Ordinary,
 }
@@ -30,8 +65,15 @@ impl Subscription {
     pub fn new(subscribe: Call) -> Self {
         Self {
             subscribe,
-            offers: BTreeSet::new(),
+            term: 0,
+            offers: BTreeMap::new(),
+            rescinded: BTreeMap::new(),
         }
+    }
+
+    /// The offers that come now are made by the leader of this term.
+    pub fn begin_term(&mut self, term: u64) {
+        self.term = term;
     }
 
     /// The call that subscribes again; none if the framework has no id yet.
@@ -52,9 +94,14 @@ impl Subscription {
                 Meaning::Subscribed
             }
             event::Type::Offers => {
+                let term = self.term;
+                let known = |offer: &Offer| Known {
+                    offer: offer.clone(),
+                    term,
+                };
                 let offers = event.offers.iter().flat_map(|offers| &offers.offers);
-                self.offers
-                    .extend(offers.map(|offer| offer.id.value.clone()));
+                let offers = offers.map(|offer| (offer.id.value.clone(), known(offer)));
+                self.offers.extend(offers);
                 Meaning::Ordinary
             }
             event::Type::Rescind => {
@@ -64,6 +111,7 @@ impl Subscription {
                 Meaning::Ordinary
             }
             event::Type::Error => Meaning::Error,
+            event::Type::Heartbeat => Meaning::Heartbeat,
             _ => Meaning::Ordinary,
         }
     }
@@ -78,12 +126,6 @@ impl Subscription {
     /// Takes note of a call that the leader accepted.
     pub fn note_call(&mut self, call: &Call) {
         match call.r#type() {
-            call::Type::Accept => {
-                self.forget(call.accept.iter().flat_map(|accept| &accept.offer_ids));
-            }
-            call::Type::Decline => {
-                self.forget(call.decline.iter().flat_map(|decline| &decline.offer_ids));
-            }
             call::Type::Suppress => {
                 let roles = call.suppress.as_ref().map(|suppress| &suppress.roles[..]);
                 self.suppress(roles.unwrap_or_default());
@@ -97,10 +139,37 @@ impl Subscription {
         }
     }
 
-    fn forget<'a>(&mut self, offers: impl Iterator<Item = &'a OfferId>) {
-        for offer in offers {
-            self.offers.remove(&offer.value);
+    /// Takes the offers that a call names out of the list.
+    pub fn claim(&mut self, call: &Call, now: Instant) -> Claim {
+        self.rescinded
+            .retain(|_, (_, since)| now.duration_since(*since) < CROSSING);
+        let ids: &[OfferId] = match (&call.accept, &call.decline) {
+            (Some(accept), _) => &accept.offer_ids,
+            (None, Some(decline)) => &decline.offer_ids,
+            (None, None) => &[],
+        };
+        let mut take = |id: &OfferId| {
+            let out = self.offers.remove(&id.value);
+            out.or_else(|| self.rescinded.remove(&id.value).map(|(known, _)| known))
+        };
+        Claim {
+            offers: ids.iter().filter_map(&mut take).collect(),
         }
+    }
+
+    /// The call came to nothing. The RESCINDs are of offers whose leader is gone.
+    pub fn give_back(&mut self, claim: Claim, now: Instant) -> Vec<Event> {
+        let mut void = Vec::new();
+        for known in claim.offers {
+            let id = known.offer.id.value.clone();
+            if known.term == self.term {
+                self.offers.insert(id, known);
+            } else {
+                void.push(rescind(&id));
+                self.rescinded.insert(id, (known, now));
+            }
+        }
+        void
     }
 
     /// No role named: all of the framework's.
@@ -147,17 +216,23 @@ impl Subscription {
     }
 
     /// RESCIND for every offer that is out: their leader is gone, and they with it.
-    pub fn rescind_all(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.offers)
-            .into_iter()
-            .map(|value| Event {
-                r#type: Some(event::Type::Rescind as i32),
-                rescind: Some(event::Rescind {
-                    offer_id: OfferId { value },
-                }),
-                ..Event::default()
-            })
-            .collect()
+    pub fn rescind_all(&mut self, now: Instant) -> Vec<Event> {
+        let offers = std::mem::take(&mut self.offers);
+        let rescinds = offers.keys().map(|id| rescind(id)).collect();
+        let rescinded = offers.into_iter().map(|(id, known)| (id, (known, now)));
+        self.rescinded.extend(rescinded);
+        rescinds
+    }
+}
+
+fn rescind(offer: &str) -> Event {
+    let offer_id = OfferId {
+        value: offer.to_owned(),
+    };
+    Event {
+        r#type: Some(event::Type::Rescind as i32),
+        rescind: Some(event::Rescind { offer_id }),
+        ..Event::default()
     }
 }
 
@@ -214,28 +289,81 @@ mod tests {
         assert!(suppressed(&subscription).is_empty());
     }
 
+    fn offer(subscription: &mut Subscription, id: &str) {
+        subscription.note_event(&event(&format!(
+            r#"{{"type":"OFFERS","offers":{{"offers":[{{"id":{{"value":"{id}"}},
+                "framework_id":{{"value":"f"}},"agent_id":{{"value":"a"}},
+                "hostname":"h"}}]}}}}"#
+        )));
+    }
+
+    fn ids(events: &[Event]) -> Vec<&str> {
+        let rescinds = events.iter().filter_map(|event| event.rescind.as_ref());
+        rescinds
+            .map(|rescind| rescind.offer_id.value.as_str())
+            .collect()
+    }
+
+    fn accept(id: &str) -> Call {
+        let ids = format!(r#"{{"offer_ids":[{{"value":"{id}"}}]}}"#);
+        call(&format!(r#"{{"type":"ACCEPT","accept":{ids}}}"#))
+    }
+
     #[test]
     fn only_offers_that_are_out_are_rescinded() {
         let mut subscription = subscription();
+        let now = Instant::now();
         for id in ["o1", "o2", "o3"] {
-            subscription.note_event(&event(&format!(
-                r#"{{"type":"OFFERS","offers":{{"offers":[{{"id":{{"value":"{id}"}},
-                    "framework_id":{{"value":"f"}},"agent_id":{{"value":"a"}},
-                    "hostname":"h"}}]}}}}"#
-            )));
+            offer(&mut subscription, id);
         }
         subscription.note_event(&event(
             r#"{"type":"RESCIND","rescind":{"offer_id":{"value":"o1"}}}"#,
         ));
-        subscription.note_call(&call(
-            r#"{"type":"DECLINE","decline":{"offer_ids":[{"value":"o2"}]}}"#,
-        ));
-        let rescinded = subscription.rescind_all();
-        let ids: Vec<_> = rescinded
-            .into_iter()
-            .map(|e| e.rescind.unwrap().offer_id.value)
-            .collect();
-        assert_eq!(ids, ["o3"]);
-        assert!(subscription.rescind_all().is_empty());
+        let decline = call(r#"{"type":"DECLINE","decline":{"offer_ids":[{"value":"o2"}]}}"#);
+        subscription.claim(&decline, now);
+        assert_eq!(ids(&subscription.rescind_all(now)), ["o3"]);
+        assert!(subscription.rescind_all(now).is_empty());
+    }
+
+    #[test]
+    fn offers_of_former_leaders_go_along_with_their_call() {
+        let mut subscription = subscription();
+        let now = Instant::now();
+        subscription.begin_term(3);
+        for id in ["held", "crossing", "late", "unused"] {
+            offer(&mut subscription, id);
+        }
+        let held = subscription.claim(&accept("held"), now);
+        assert_eq!(held.made_before(3).count(), 0);
+        assert_eq!(subscription.rescind_all(now).len(), 3);
+        subscription.begin_term(4);
+        let names = |claim: &Claim| -> Vec<String> {
+            claim
+                .made_before(4)
+                .map(|offer| offer.id.value.clone())
+                .collect()
+        };
+        assert_eq!(names(&held), ["held"]);
+        let crossing = subscription.claim(&accept("crossing"), now + CROSSING / 2);
+        assert_eq!(names(&crossing), ["crossing"]);
+        // Named once, and not for ever.
+        let again = subscription.claim(&accept("crossing"), now);
+        assert!(names(&again).is_empty());
+        let late = subscription.claim(&accept("late"), now + CROSSING);
+        assert!(names(&late).is_empty());
+    }
+
+    #[test]
+    fn a_call_that_came_to_nothing_gives_its_offers_back() {
+        let mut subscription = subscription();
+        let now = Instant::now();
+        subscription.begin_term(3);
+        offer(&mut subscription, "o1");
+        let claim = subscription.claim(&accept("o1"), now);
+        assert!(subscription.give_back(claim, now).is_empty());
+        let claim = subscription.claim(&accept("o1"), now);
+        subscription.begin_term(4);
+        assert_eq!(ids(&subscription.give_back(claim, now)), ["o1"]);
+        assert!(subscription.rescind_all(now).is_empty());
     }
 }

@@ -1,20 +1,26 @@
 //! `POST /api/v1/scheduler`: the checks before a call reaches the leader's brain, in Mesos'
 //! order (Mesos: src/master/http.cpp `Master::Http::scheduler`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use caprock_http::{Reply, reply, stream};
+use caprock_http::{Reply, accept, reply, stream};
 use caprock_leader::Caller;
-use caprock_model::{roles_of, validate};
+use caprock_model::{FrameworkId, roles_of, validate};
 use caprock_proto::MediaType;
+use caprock_proto::caprock::gateway::VouchedAccept;
+use caprock_proto::mesos::v1::Offer;
 use caprock_proto::mesos::v1::scheduler::{Call, Event, call, event};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
+use prost::Message;
 
 use super::event_body::EventBody;
 use super::{answer, call as request_call};
 use crate::context::Master;
 use crate::driver::Answer;
+use crate::gateway::headers::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_BYTES_MAX, TERM, VOUCHED_ACCEPT};
+use crate::gateway::{self, FORWARDED_BY};
 
 /// The header that ties calls to a subscription.
 pub const STREAM_ID: HeaderName = HeaderName::from_static("mesos-stream-id");
@@ -31,23 +37,79 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let limit = master.config.max_request_body_bytes;
-    let call = match request_call::read::<Call, _>(headers, body, limit).await {
-        Ok(call) => call,
+    let (call, vouched) = match read(headers, body, limit).await {
+        Ok(read) => read,
         Err(refused) => return *refused,
     };
-    admit(master, principal, headers, call)
+    let caller = match caller(principal, headers, vouched) {
+        Ok(caller) => caller,
+        Err(refused) => return *refused,
+    };
+    admit(master, caller, headers, call)
         .await
         .unwrap_or_else(|refused| *refused)
 }
 
+/// The call, and the offers that a gateway vouches for.
+async fn read<B>(
+    headers: &HeaderMap,
+    body: B,
+    limit: usize,
+) -> Result<(Call, Vec<Offer>), Box<Reply>>
+where
+    B: http_body::Body<Data = bytes::Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let from_gateway =
+        headers.contains_key(FORWARDED_BY) && accept::content_type(headers) == Some(VOUCHED_ACCEPT);
+    if !from_gateway {
+        let call = request_call::read::<Call, _>(headers, body, limit).await?;
+        return Ok((call, Vec::new()));
+    }
+    let bytes = request_call::bytes(headers, body, limit).await?;
+    let bad = |text: String| Box::new(reply::bad_request(text));
+    let accept = VouchedAccept::decode(bytes).map_err(|error| bad(error.to_string()))?;
+    let call = accept.call.ok_or_else(|| bad("no call".to_owned()))?;
+    Ok((call, accept.offers))
+}
+
+/// Who sends the call. Only other members and gateways say which term they mean.
+fn caller(
+    principal: Option<String>,
+    headers: &HeaderMap,
+    vouched: Vec<Offer>,
+) -> Result<Caller, Box<Reply>> {
+    let lossy = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let idempotency_key = headers.get(IDEMPOTENCY_KEY).map(lossy);
+    if let Some(key) = &idempotency_key
+        && (key.len() > IDEMPOTENCY_KEY_BYTES_MAX || validate::id(key).is_err())
+    {
+        let text = "The 'Caprock-Idempotency-Key' header is no identifier";
+        return Err(Box::new(reply::bad_request(text)));
+    }
+    let term = headers
+        .contains_key(FORWARDED_BY)
+        .then(|| gateway::headers::term(headers))
+        .flatten();
+    Ok(Caller {
+        principal,
+        stream_id: headers.get(STREAM_ID).map(lossy),
+        term,
+        idempotency_key,
+        vouched,
+        denied_operations: BTreeMap::new(),
+    })
+}
+
 async fn admit(
     master: &Arc<Master>,
-    principal: Option<String>,
+    mut caller: Caller,
     headers: &HeaderMap,
     call: Call,
 ) -> Result<Reply, Box<Reply>> {
     validate::scheduler_call(&call).map_err(|error| invalid(&error))?;
-    check_principal(&call, principal.as_deref())?;
+    check_principal(&call, caller.principal.as_deref())?;
+    caller.denied_operations = denied_operations(master, &call, caller.principal.as_deref());
 
     let kind = call.r#type();
     let media = match kind {
@@ -56,16 +118,10 @@ async fn admit(
         }
         _ => None,
     };
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let stream_id = headers.get(STREAM_ID).map(text);
-    if kind == call::Type::Subscribe && stream_id.is_some() {
+    if kind == call::Type::Subscribe && caller.stream_id.is_some() {
         let text = "Subscribe calls should not include the 'Mesos-Stream-Id' header";
         return Err(Box::new(reply::bad_request(text)));
     }
-    let caller = Caller {
-        principal,
-        stream_id,
-    };
     if let Some(metric) = metric_of(kind) {
         master.requests.received(metric);
     }
@@ -77,6 +133,26 @@ async fn admit(
             Answer::Stream(_) => reply::status_line(StatusCode::INTERNAL_SERVER_ERROR),
         }),
     }
+}
+
+/// The operations of an ACCEPT that the framework may not ask for. Frameworks act with the
+/// principal that they have subscribed with.
+fn denied_operations(
+    master: &Master,
+    call: &Call,
+    principal: Option<&str>,
+) -> BTreeMap<usize, String> {
+    let (Some(accept), Some(id)) = (&call.accept, &call.framework_id) else {
+        return BTreeMap::new();
+    };
+    let registry = master.published.registry();
+    let framework = registry.framework(&FrameworkId::from(id));
+    let own = framework.and_then(|framework| framework.info.principal.as_deref());
+    let acls = master.acls.operations(own.or(principal));
+    let operations = accept.operations.iter().enumerate();
+    operations
+        .filter_map(|(place, operation)| Some((place, acls.refusal(operation)?)))
+        .collect()
 }
 
 fn invalid(error: &str) -> Box<Reply> {
@@ -128,11 +204,13 @@ async fn subscribe(master: &Master, caller: Caller, call: Call, media: MediaType
         Answer::Reply(verdict) => answer::reply(verdict),
         Answer::Stream(events) => {
             let stream_id = events.stream_id.clone();
-            streaming(
-                media,
-                &stream_id,
-                caprock_http::Body::new(EventBody::new(events, media)),
-            )
+            let body = caprock_http::Body::new(EventBody::new(events, media));
+            let mut reply = streaming(media, &stream_id, body);
+            // For gateways. One that leads no more says nothing, and ends the stream.
+            if let Some(term) = master.published.standing().leading_term() {
+                reply.headers_mut().insert(TERM, HeaderValue::from(term));
+            }
+            reply
         }
     }
 }

@@ -118,7 +118,6 @@ impl Server {
             Endpoint::OperatorApi => {
                 operator::handle(master, principal, &parts.headers, body).await
             }
-            Endpoint::Unsupported => reply::status_line(StatusCode::NOT_IMPLEMENTED),
             endpoint => {
                 let body = call::bytes(&parts.headers, body, limit).await?;
                 legacy::handle(master, endpoint, principal, parts, body).await

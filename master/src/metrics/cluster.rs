@@ -31,10 +31,26 @@ fn agents(snapshot: Option<&Snapshot>, values: &mut Values) {
     };
     let active = count(|s, agent| s.is_active(agent));
     let inactive = count(|s, agent| agent.is_reachable() && !s.is_active(agent));
+    let connected = count(|s, agent| s.is_attached(agent));
+    let disconnected = count(|s, agent| agent.is_reachable() && !s.is_attached(agent));
     put(values, "master/slaves_active", active);
-    put(values, "master/slaves_connected", active);
+    put(values, "master/slaves_connected", connected);
     put(values, "master/slaves_inactive", inactive);
-    put(values, "master/slaves_disconnected", inactive);
+    put(values, "master/slaves_disconnected", disconnected);
+    let draining = count(|_, agent| agent.drain.is_some_and(|drain| !drain.finished));
+    put(values, "caprock/agents_draining", draining);
+    put(
+        values,
+        "caprock/agents_deactivated",
+        count(|_, agent| agent.deactivated),
+    );
+    // Above 0, no agent is marked unreachable: page somebody.
+    let missing = snapshot.and_then(|snapshot| snapshot.view.mass_loss);
+    put(
+        values,
+        "caprock/alarm_agents_missing",
+        missing.unwrap_or(0) as f64,
+    );
     put(
         values,
         "master/slaves_unreachable",

@@ -22,7 +22,7 @@ pub fn agent(snapshot: &Snapshot, agent: &Agent) -> get_agents::Agent {
     get_agents::Agent {
         agent_info: (*agent.info).clone(),
         active: snapshot.is_active(agent),
-        deactivated: Some(false),
+        deactivated: Some(agent.deactivated),
         version: agent.version.to_string(),
         pid: Some(pid(agent)),
         registered_time: Some(agent.registered_at.to_proto()),
@@ -32,8 +32,8 @@ pub fn agent(snapshot: &Snapshot, agent: &Agent) -> get_agents::Agent {
         offered_resources: snapshot.offered_on(&agent.id).to_protos_for_endpoints(),
         capabilities: agent.capabilities.to_protos(),
         resource_providers: Vec::new(),
-        drain_info: None,
-        estimated_drain_start_time: None,
+        drain_info: agent.drain.map(|drain| drain.to_info()),
+        estimated_drain_start_time: agent.drain.map(|drain| drain.started_at.to_proto()),
     }
 }
 

@@ -34,7 +34,7 @@ pub fn framework(snapshot: &Snapshot, framework: &Framework) -> get_frameworks::
         reregistered_time: framework.reregistered_at.map(|at| at.to_proto()),
         unregistered_time: framework.unregistered_at.map(|at| at.to_proto()),
         offers: offers.iter().map(|offer| (**offer).clone()).collect(),
-        inverse_offers: Vec::new(),
+        inverse_offers: snapshot.inverse_offers_of(&framework.id),
         allocated_resources: snapshot.used_by(&framework.id).to_protos_for_endpoints(),
         offered_resources: snapshot.offered_to(&framework.id).to_protos_for_endpoints(),
         offer_constraints: framework.constraints.as_deref().cloned(),

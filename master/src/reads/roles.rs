@@ -3,24 +3,53 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use caprock_model::role::ancestors;
-use caprock_model::{FrameworkId, Resources, Role};
+use caprock_model::{FrameworkId, Quantities, Resources, Role};
 use caprock_proto::mesos::v1;
 use caprock_proto::mesos::v1::master::response::GetRoles;
 
 use super::Snapshot;
 
-/// Weight of a role for which none was configured.
-pub const DEFAULT_WEIGHT: f64 = 1.0;
 /// Resources that GET_ROLES counts.
 const COUNTED: [&str; 4] = ["cpus", "mem", "disk", "gpus"];
 
-/// What one role has.
+/// What one role has; but for the frameworks, with the roles below it (Mesos:
+/// RoleResourceBreakdown in src/master/readonly_handler.cpp).
 #[derive(Debug, Clone, Default)]
 pub struct RoleUse {
+    /// Those that have subscribed in this very role.
     pub frameworks: BTreeSet<FrameworkId>,
     pub allocated: Resources,
     pub offered: Resources,
     pub reserved: Resources,
+}
+
+impl RoleUse {
+    /// What counts against its quota as operators see it: reservations, and what else is in
+    /// use and not revocable.
+    pub fn consumed(&self) -> Quantities {
+        self.reserved.quantities() + &charged(&self.allocated)
+    }
+
+    /// The same as the allocator sees it: what is offered counts as well.
+    pub fn consumed_with_offers(&self) -> Quantities {
+        self.consumed() + &charged(&self.offered)
+    }
+
+    /// What is in use or offered, and not revocable.
+    pub fn offered_or_allocated(&self) -> Quantities {
+        let held = &self.allocated + &self.offered;
+        held.non_revocable().quantities()
+    }
+
+    fn add(&mut self, below: &RoleUse) {
+        self.allocated += &below.allocated;
+        self.offered += &below.offered;
+        self.reserved += &below.reserved;
+    }
+}
+
+fn charged(resources: &Resources) -> Quantities {
+    resources.unreserved().non_revocable().quantities()
 }
 
 /// The whitelist if there is one; else every role that something is known of, with its
@@ -48,9 +77,14 @@ pub fn role_uses(snapshot: &Snapshot, whitelist: Option<&[String]>) -> BTreeMap<
             uses.entry(role).or_default().reserved += &reserved;
         }
     }
-    for role in uses.keys().cloned().collect::<Vec<_>>() {
+    let registry = &snapshot.registry;
+    let quotas = registry.quotas().map(|(role, _)| role);
+    for role in quotas.chain(registry.weights().map(|(role, _)| role)) {
+        uses.entry(role.clone()).or_default();
+    }
+    for (role, own) in uses.clone() {
         for ancestor in ancestors(role.as_str()) {
-            uses.entry(Role::from(ancestor)).or_default();
+            uses.entry(Role::from(ancestor)).or_default().add(&own);
         }
     }
     if let Some(whitelist) = whitelist {
@@ -68,7 +102,7 @@ pub fn roles(snapshot: &Snapshot, whitelist: Option<&[String]>) -> GetRoles {
         .into_iter()
         .map(|(role, used)| v1::Role {
             name: role.to_string(),
-            weight: DEFAULT_WEIGHT,
+            weight: snapshot.registry.weight(&role),
             frameworks: used.frameworks.iter().map(FrameworkId::to_proto).collect(),
             resources: scalars(&(&used.allocated + &used.offered)),
         });

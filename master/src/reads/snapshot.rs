@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use caprock_leader::LeaderView;
 use caprock_model::{AgentId, FrameworkId, Resources};
-use caprock_proto::mesos::v1::Offer;
+use caprock_proto::mesos::v1::{InverseOffer, Offer};
 use caprock_registry::{Agent, Framework, Registry, Task};
 
 use crate::published::{Published, Shown};
@@ -92,6 +92,11 @@ impl Snapshot {
 
     /// Whether the agent is attached, so that its resources are offered.
     pub fn is_active(&self, agent: &Agent) -> bool {
+        agent.may_be_offered() && self.is_attached(agent)
+    }
+
+    /// Whether the agent takes orders.
+    pub fn is_attached(&self, agent: &Agent) -> bool {
         agent.is_reachable() && self.view.connected_agents.contains_key(&agent.id)
     }
 
@@ -135,6 +140,14 @@ impl Snapshot {
         self.offers_by_framework
             .get(framework)
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// A framework's outstanding inverse offers.
+    pub fn inverse_offers_of(&self, framework: &FrameworkId) -> Vec<InverseOffer> {
+        let all = self.view.inverse_offers.values();
+        all.filter(|offer| framework.as_str() == offer.framework_id.value)
+            .map(|offer| (**offer).clone())
+            .collect()
     }
 
     /// What a framework holds in offers.

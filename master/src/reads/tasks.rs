@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use caprock_proto::mesos::v1;
 use caprock_proto::mesos::v1::master::response::GetTasks;
+use caprock_proto::mesos::v1::{self, TaskState};
 use caprock_registry::{Framework, Task};
 
 use super::Snapshot;
@@ -41,6 +41,14 @@ pub fn completed_tasks(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Task>> 
     all_frameworks(snapshot).flat_map(|framework| snapshot.completed_tasks_of(framework))
 }
 
+/// What the agent last said of the task, or that it cannot say anything any more.
+fn shown_state(task: &Task) -> TaskState {
+    match task.state {
+        TaskState::TaskUnreachable | TaskState::TaskLost => task.state,
+        _ => task.latest_state,
+    }
+}
+
 /// One task.
 pub fn task(task: &Task) -> v1::Task {
     let info = &task.info;
@@ -55,7 +63,7 @@ pub fn task(task: &Task) -> v1::Task {
         framework_id: task.framework_id.to_proto(),
         executor_id: (!task.is_command).then(|| task.executor_id.to_proto()),
         agent_id: task.agent_id.to_proto(),
-        state: task.latest_state as i32,
+        state: shown_state(task) as i32,
         resources: task.resources.to_protos_for_endpoints(),
         statuses: task
             .statuses

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use caprock_master::{FollowerMode, MasterConfig};
@@ -29,6 +30,7 @@ pub struct Master {
 
 pub struct Cluster {
     pub masters: Vec<Master>,
+    ending: Vec<JoinHandle<()>>,
     _data: tempfile::TempDir,
 }
 
@@ -63,6 +65,7 @@ impl Cluster {
         });
         Self {
             masters: masters.collect(),
+            ending: Vec::new(),
             _data: data,
         }
     }
@@ -100,7 +103,9 @@ impl Cluster {
             .find(|master| master.id == id)
             .unwrap();
         if let Some(runtime) = master.runtime.take() {
-            runtime.shutdown_background();
+            // Not on a thread of the test's own runtime, which must not block.
+            let end = move || runtime.shutdown_timeout(PATIENCE);
+            self.ending.push(std::thread::spawn(end));
         }
     }
 
@@ -122,9 +127,23 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        // RocksDB has to be closed before the process ends, or its own clean-up aborts it.
         for master in &mut self.masters {
-            if let Some(runtime) = master.runtime.take() {
-                runtime.shutdown_background();
+            drop(master.stop.take());
+            let (runtime, ended) = (master.runtime.take(), master.ended.take());
+            self.ending.push(std::thread::spawn(move || {
+                let Some(runtime) = runtime else { return };
+                if let Some(ended) = ended {
+                    let ended =
+                        runtime.block_on(async { tokio::time::timeout(PATIENCE, ended).await });
+                    drop(ended);
+                }
+                runtime.shutdown_timeout(PATIENCE);
+            }));
+        }
+        for thread in self.ending.drain(..) {
+            if thread.join().is_err() {
+                eprintln!("a master could not be ended");
             }
         }
     }

@@ -28,6 +28,8 @@ pub enum Key {
     Operation(Bytes),
     /// The agent's resources as operations left them.
     Converted,
+    /// The agent is being drained.
+    Drain,
 }
 
 const END: [u8; 2] = [0x00, 0x01];
@@ -74,6 +76,7 @@ impl Key {
                 put_bytes(&mut out, uuid);
             }
             Key::Converted => out.put_u8(0x21),
+            Key::Drain => out.put_u8(0x22),
         }
         out.freeze()
     }
@@ -106,6 +109,7 @@ mod tests {
             Just(Key::Identity),
             Just(Key::Fence),
             Just(Key::Converted),
+            Just(Key::Drain),
             id.prop_map(|f| Key::Framework(f.into())),
             (id, id).prop_map(|(f, e)| Key::Run(f.into(), e.into())),
             (id, id).prop_map(|(f, t)| Key::Task(f.into(), t.into())),

@@ -27,6 +27,7 @@ pub(crate) struct Loaded {
     pub orphans: Vec<checkpoint::Orphan>,
     pub operations: Vec<PendingOperation>,
     pub converted: Option<checkpoint::Converted>,
+    pub drain: Option<checkpoint::Drain>,
     /// Records that are damaged or that belong to nothing.
     pub damaged: Vec<String>,
 }
@@ -83,6 +84,7 @@ impl Loaded {
                     .push("an operation without info or status".to_string()),
             },
             Record::Converted(converted) => self.converted = Some(converted),
+            Record::Drain(drain) => self.drain = Some(drain),
             // These have a framework to go to, see above.
             Record::Run(_) | Record::Task(_) => {}
         }

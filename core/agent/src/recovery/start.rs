@@ -10,6 +10,7 @@ use super::{ContainerProbe, Loaded, Recovered, reconfigure};
 use crate::agent::{Agent, Place};
 use crate::checkpoint::Key;
 use crate::config::Recover;
+use crate::drain::Drain;
 use crate::effect::Effect;
 use crate::input::TimerKey;
 use crate::view::{ExecutorKind, ExecutorState, Phase};
@@ -70,6 +71,7 @@ impl Agent {
             probe.alive &= !rebooted;
             probes.insert(probe.container.clone(), probe);
         }
+        self.restore_volumes();
         self.resume(&probes);
     }
 
@@ -93,6 +95,7 @@ impl Agent {
 
     fn take_over(&mut self, loaded: Loaded) {
         self.frameworks = loaded.frameworks;
+        self.drain = loaded.drain.as_ref().map(Drain::from_record);
         for update in loaded.updates {
             self.restore_update(update);
         }

@@ -358,6 +358,7 @@ pub(crate) fn attached() -> from_master::Message {
         master_id: "M".to_string(),
         ping_timeout_ms: 15_000,
         max_ping_timeouts: 5,
+        ..Attached::default()
     })
 }
 

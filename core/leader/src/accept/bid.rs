@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use caprock_model::{ExecutorId, Millis, ResourceError, Resources, Role, TaskId, validate};
+use caprock_proto::mesos::v1::offer::Operation;
 use caprock_proto::mesos::v1::{
     ExecutorInfo, OperationStatus, Resource, TaskInfo, TaskStatus, resource::AllocationInfo,
 };
@@ -35,9 +36,26 @@ pub(super) struct Underway<'a> {
     pub exits: &'a Exits,
 }
 
+/// Why a task is not launched.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub text: String,
+    /// Not because of the task: what a former leader offered has been used since.
+    pub lapsed: bool,
+}
+
+impl From<String> for Refusal {
+    fn from(text: String) -> Self {
+        let lapsed = false;
+        Self { text, lapsed }
+    }
+}
+
 /// Launches that go into the log as one entry.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
+    /// The operation of the call that it begins with.
+    pub run: usize,
     pub tasks: Vec<TaskInfo>,
     /// The tasks form one group.
     pub group: bool,
@@ -57,7 +75,15 @@ pub(super) struct Bid<'a> {
     role: &'a Role,
     /// What later operations may use, in allocated form.
     pub remaining: Resources,
+    /// The offers held more when they were made.
+    pub lapsed: bool,
+    /// The operation that is judged now, or the first of its run.
+    pub run: usize,
     pub parts: Vec<Part>,
+    /// Conversions, each with the number of parts before it.
+    pub operations: Vec<(usize, Operation)>,
+    /// What the agent has after them, in unallocated form.
+    pub total: Resources,
     pub rejected: Vec<TaskStatus>,
     pub failed: Vec<OperationStatus>,
     /// Tasks and executors of earlier operations.
@@ -81,12 +107,21 @@ impl<'a> Bid<'a> {
             pending,
             role,
             remaining,
+            lapsed: false,
+            run: 0,
             parts: Vec::new(),
+            operations: Vec::new(),
+            total: agent.total.clone(),
             rejected: Vec::new(),
             failed: Vec::new(),
             task_ids: BTreeSet::new(),
             executors: BTreeMap::new(),
         }
+    }
+
+    /// The role of the offers.
+    pub fn role(&self) -> &Role {
+        self.role
     }
 
     /// Writes resources in the format that is used inside: with the offer's role where none
@@ -143,7 +178,7 @@ impl<'a> Bid<'a> {
         let own = || {
             self.executors
                 .get(id)
-                .map(|known| (known, Standing::Running))
+                .map(|known| (known, Standing::Coming))
         };
         let coming = || {
             self.pending

@@ -10,15 +10,16 @@ use caprock_proto::caprock::registry::{Launch, entry::Command};
 use caprock_proto::mesos::v1::offer::Operation;
 use caprock_proto::mesos::v1::task_status::Reason;
 use caprock_proto::mesos::v1::{ExecutorInfo, TaskInfo, TaskState, TaskStatus, health_check};
-use caprock_registry::{Outcome, Rejection};
+use caprock_registry::{Outcome, Registry, Rejection};
 
-use super::bid::{Bid, Part, Standing};
+use super::bid::{Bid, Part, Refusal, Standing};
+use super::repeat::{CallKey, dropped};
 use crate::call::Admitted;
 use crate::executors::Key;
 use crate::input::{ProposalId, RequestId};
 use crate::metrics;
 use crate::office::Office;
-use crate::propose::{Pending, Verdict};
+use crate::propose::{Doubt, Pending, Verdict};
 use crate::status::MasterStatus;
 use crate::turn::Turn;
 
@@ -26,6 +27,7 @@ use crate::turn::Turn;
 #[derive(Debug)]
 pub(crate) struct PendingLaunch {
     request: RequestId,
+    pub key: Option<CallKey>,
     framework: FrameworkId,
     agent: AgentId,
     tasks: Vec<TaskId>,
@@ -33,6 +35,22 @@ pub(crate) struct PendingLaunch {
     new_executors: BTreeSet<ExecutorId>,
     /// Executors that launches before this one start.
     coming_executors: BTreeSet<ExecutorId>,
+}
+
+impl PendingLaunch {
+    /// The executors that it starts.
+    pub fn new_executors(&self) -> &BTreeSet<ExecutorId> {
+        &self.new_executors
+    }
+
+    /// Starts those of the executors on which it relies; a launch before it failed to.
+    pub fn inherit(&mut self, executors: &BTreeSet<ExecutorId>) {
+        for id in executors {
+            if self.coming_executors.remove(id) {
+                self.new_executors.insert(id.clone());
+            }
+        }
+    }
 }
 
 /// Tasks and executors of all launches that are on their way.
@@ -52,6 +70,15 @@ impl Launching {
     /// An executor that is about to be started.
     pub fn executor(&self, key: &Key) -> Option<&ExecutorInfo> {
         self.executors.get(key).map(|(_, info)| info)
+    }
+
+    /// Whether the registry has a launch whose end has not been heard of here.
+    pub fn is_applied(&self, proposal: ProposalId, registry: &Registry) -> bool {
+        let mut tasks = self
+            .tasks
+            .iter()
+            .filter(|(_, (owner, _))| *owner == proposal);
+        tasks.any(|((framework, task), _)| registry.task(framework, task).is_some())
     }
 
     fn started_by(&self, proposal: ProposalId) -> Vec<(Key, ExecutorInfo)> {
@@ -107,14 +134,17 @@ impl Bid<'_> {
             Ok(()) => None,
         };
         if let Some(text) = error {
-            return self.reject(&tasks, Reason::TaskInvalid, &text);
+            return self.reject(&tasks, Reason::TaskInvalid, &text.into());
         }
-        if self.parts.last().is_none_or(|part| part.group) {
-            self.parts.push(Part::default());
+        if self.parts.last().is_none_or(|part| part.run != self.run) {
+            self.parts.push(Part {
+                run: self.run,
+                ..Part::default()
+            });
         }
         for task in tasks {
-            if let Err((task, text)) = self.launch_one(task) {
-                self.reject(&[*task], Reason::TaskInvalid, &text);
+            if let Err((task, refusal)) = self.launch_one(task) {
+                self.reject(&[*task], Reason::TaskInvalid, &refusal);
             }
         }
         if self.parts.last().is_some_and(|part| part.tasks.is_empty()) {
@@ -134,19 +164,19 @@ impl Bid<'_> {
         Ok(())
     }
 
-    fn launch_one(&mut self, task: TaskInfo) -> Result<(), (Box<TaskInfo>, String)> {
+    fn launch_one(&mut self, task: TaskInfo) -> Result<(), (Box<TaskInfo>, Refusal)> {
         match self.judge(&task) {
             Ok((standing, consumed)) => {
                 let executor = task.executor.clone().zip(standing);
                 self.take(vec![task], executor, &consumed);
                 Ok(())
             }
-            Err(text) => Err((Box::new(task), text)),
+            Err(refusal) => Err((Box::new(task), refusal)),
         }
     }
 
     /// Where the task's executor stands, and what the launch takes in all.
-    fn judge(&self, task: &TaskInfo) -> Result<(Option<Standing>, Resources), String> {
+    fn judge(&self, task: &TaskInfo) -> Result<(Option<Standing>, Resources), Refusal> {
         self.check_id(task)?;
         self.check_limits(task)?;
         validate::task(task, &self.agent.id)?;
@@ -161,19 +191,24 @@ impl Bid<'_> {
         if !required.fits {
             let available = self.remaining.to_string();
             let required = required.resources.to_string();
-            return Err(Rejection::NotEnoughResources {
+            let rejection = Rejection::NotEnoughResources {
                 required,
                 available,
-            }
-            .to_string());
+            };
+            return Err(Refusal {
+                text: rejection.to_string(),
+                lapsed: self.lapsed,
+            });
         }
         Ok((executor.map(|(_, standing)| standing), required.resources))
     }
 
-    pub fn reject(&mut self, tasks: &[TaskInfo], reason: Reason, text: &str) {
-        let rejections = tasks
-            .iter()
-            .map(|task| rejection(self.now, task, TaskState::TaskError, reason, text));
+    pub fn reject(&mut self, tasks: &[TaskInfo], reason: Reason, refusal: &Refusal) {
+        let Refusal { text, lapsed } = refusal;
+        let rejections = tasks.iter().map(|task| match lapsed {
+            true => dropped(self.now, self.framework, task, text),
+            false => rejection(self.now, task, TaskState::TaskError, reason, text),
+        });
         self.rejected.extend(rejections);
     }
 }
@@ -220,18 +255,45 @@ impl Office {
         agent: &AgentId,
         part: Part,
     ) {
+        let proposal = self.next_proposal();
+        let key = admitted.key.as_ref().map(|key| key.part(part.run));
+        let consumed = part.consumed.clone();
+        let (pending, command) = self.begin_launch(proposal, admitted, (framework, agent), part);
+        self.agents
+            .peer_or_new(agent)
+            .holds
+            .insert(proposal, consumed);
+        self.propose_once(
+            turn,
+            admitted.principal.clone(),
+            key.unwrap_or_default(),
+            Command::Launch(command),
+            Pending::Launch(Box::new(pending)),
+        );
+    }
+
+    /// Notes that a launch is on its way in this proposal.
+    pub(super) fn begin_launch(
+        &mut self,
+        proposal: ProposalId,
+        admitted: &Admitted<'_>,
+        whose: (&FrameworkId, &AgentId),
+        part: Part,
+    ) -> (PendingLaunch, Launch) {
+        let (framework, agent) = whose;
         let Part {
             tasks,
             group,
             new_executors,
             coming_executors,
-            consumed,
+            ..
         } = part;
         let ids = new_executors
             .iter()
             .map(|executor| ExecutorId::from(&executor.executor_id));
         let pending = PendingLaunch {
             request: admitted.request,
+            key: admitted.key.clone(),
             framework: framework.clone(),
             agent: agent.clone(),
             tasks: tasks
@@ -249,19 +311,8 @@ impl Office {
             group,
             new_executors: new_executors.clone(),
         };
-        let proposal = self.next_proposal();
         self.launching.add(proposal, &pending, new_executors);
-        self.agents
-            .peer_or_new(agent)
-            .holds
-            .insert(proposal, consumed);
-        let pending = Pending::Launch(Box::new(pending));
-        self.propose_for(
-            turn,
-            admitted.principal.clone(),
-            Command::Launch(command),
-            pending,
-        );
+        (pending, command)
     }
 
     pub(crate) fn launch_applied(
@@ -277,6 +328,7 @@ impl Office {
                 self.release(turn, proposal, &launch);
                 let rejected = match outcome {
                     Outcome::Launched { rejected } => rejected,
+                    // Launched before under this key; the rest was told then.
                     _ => Vec::new(),
                 };
                 let refused: BTreeSet<&TaskId> = rejected.iter().map(|(task, _)| task).collect();
@@ -312,7 +364,8 @@ impl Office {
             }
             Verdict::Unknown => {
                 // Its resources stay held until the log tells.
-                self.proposals.doubt(proposal, launch);
+                self.proposals
+                    .doubt(proposal, Doubt::Launch(Box::new(launch)));
                 self.part_done(turn, request, |ticket| ticket.doubtful = true);
             }
         }
@@ -323,15 +376,15 @@ impl Office {
         &mut self,
         turn: &mut Turn<'_>,
         proposal: ProposalId,
-        launch: PendingLaunch,
+        launch: &PendingLaunch,
     ) {
         let registry = turn.registry;
         let applied = |task: &TaskId| registry.task(&launch.framework, task).is_some();
         if launch.tasks.iter().any(applied) {
-            self.release(turn, proposal, &launch);
-            self.launched(turn, &launch, &BTreeSet::new());
+            self.release(turn, proposal, launch);
+            self.launched(turn, launch, &BTreeSet::new());
         } else {
-            self.give_up(turn, proposal, &launch);
+            self.give_up(turn, proposal, launch);
         }
     }
 
@@ -360,7 +413,8 @@ impl Office {
 
     /// The launch came to nothing.
     fn give_up(&mut self, turn: &mut Turn<'_>, proposal: ProposalId, launch: &PendingLaunch) {
-        let infos = self.launching.started_by(proposal);
+        let mut infos = self.launching.started_by(proposal);
+        infos.retain(|(key, _)| launch.new_executors.contains(&key.2));
         self.release(turn, proposal, launch);
         self.hand_over(launch, infos);
     }

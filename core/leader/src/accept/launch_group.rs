@@ -7,7 +7,7 @@ use caprock_proto::mesos::v1::task_status::Reason;
 use caprock_proto::mesos::v1::{ExecutorInfo, TaskInfo};
 use caprock_registry::Rejection;
 
-use super::bid::{Bid, Part, Standing};
+use super::bid::{Bid, Part, Refusal, Standing};
 use super::launch::infer_health_check;
 
 impl Bid<'_> {
@@ -23,7 +23,7 @@ impl Bid<'_> {
             Ok(()) => None,
         };
         if let Some(text) = error {
-            return self.reject(&tasks, Reason::TaskGroupInvalid, &text);
+            return self.reject(&tasks, Reason::TaskGroupInvalid, &text.into());
         }
         if tasks.is_empty() {
             return;
@@ -31,12 +31,13 @@ impl Bid<'_> {
         match self.judge_group(&executor, &tasks) {
             Ok((standing, required)) => {
                 self.parts.push(Part {
+                    run: self.run,
                     group: true,
                     ..Part::default()
                 });
                 self.take(tasks, Some((executor, standing)), &required);
             }
-            Err(text) => self.reject(&tasks, Reason::TaskGroupInvalid, &text),
+            Err(refusal) => self.reject(&tasks, Reason::TaskGroupInvalid, &refusal),
         }
     }
 
@@ -63,7 +64,7 @@ impl Bid<'_> {
         &self,
         executor: &ExecutorInfo,
         tasks: &[TaskInfo],
-    ) -> Result<(Standing, Resources), String> {
+    ) -> Result<(Standing, Resources), Refusal> {
         for task in tasks {
             let invalid = |error| format!("Task '{}' is invalid: {error}", task.task_id.value);
             self.check_id(task).map_err(invalid)?;
@@ -82,11 +83,14 @@ impl Bid<'_> {
         if !required.fits {
             let available = self.remaining.to_string();
             let required = required.resources.to_string();
-            return Err(Rejection::NotEnoughForGroup {
+            let rejection = Rejection::NotEnoughForGroup {
                 required,
                 available,
-            }
-            .to_string());
+            };
+            return Err(Refusal {
+                text: rejection.to_string(),
+                lapsed: self.lapsed,
+            });
         }
         Ok((standing, required.resources))
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use caprock_model::{AgentId, FrameworkId, OfferId, Resources, Role};
 
 use super::sum;
+use super::vouched::Vouched;
 use crate::offers::{Offers, Outstanding};
 
 /// What valid offers amount to.
@@ -15,10 +16,15 @@ pub(super) struct Basis {
     pub role: Role,
     /// In allocated form.
     pub resources: Resources,
+    /// The part of it that offers of former leaders hold.
+    pub vouched: Resources,
+    /// The framework was told of more: not all of it is free any more.
+    pub lapsed: bool,
 }
 
 pub(super) fn check(
     offers: &Offers,
+    vouched: &Vouched,
     framework: &FrameworkId,
     ids: &[OfferId],
 ) -> Result<Basis, String> {
@@ -28,7 +34,7 @@ pub(super) fn check(
     }
     let used: Vec<(&OfferId, &Outstanding)> = ids
         .iter()
-        .map(|id| check_one(offers, framework, id))
+        .map(|id| check_one(offers, vouched, framework, id))
         .collect::<Result<_, _>>()?;
     let Some((_, first)) = used.first() else {
         return Err("No offers specified".to_owned());
@@ -51,15 +57,21 @@ pub(super) fn check(
         agent: first.agent.clone(),
         role: first.role.clone(),
         resources: sum(used.iter().map(|(_, offer)| &offer.resources)),
+        vouched: sum(used
+            .iter()
+            .filter(|(id, _)| offers.get(id).is_none())
+            .map(|(_, offer)| &offer.resources)),
+        lapsed: ids.iter().any(|id| offers.is_shrunk(id)),
     })
 }
 
 fn check_one<'a>(
     offers: &'a Offers,
+    vouched: &'a Vouched,
     framework: &FrameworkId,
     id: &'a OfferId,
 ) -> Result<(&'a OfferId, &'a Outstanding), String> {
-    let Some(offer) = offers.get(id) else {
+    let Some(offer) = offers.get(id).or_else(|| vouched.get(id)) else {
         return Err(format!("Offer {id} is no longer valid"));
     };
     if offer.framework != *framework {
@@ -99,7 +111,7 @@ mod tests {
 
     fn error(ids: &[&str]) -> String {
         let ids: Vec<OfferId> = ids.iter().map(|id| OfferId::from(*id)).collect();
-        check(&offers(), &"f".into(), &ids).unwrap_err()
+        check(&offers(), &Vouched::new(), &"f".into(), &ids).unwrap_err()
     }
 
     #[test]
@@ -120,7 +132,9 @@ mod tests {
 
     #[test]
     fn offers_of_one_agent_and_role_add_up() {
-        let basis = check(&offers(), &"f".into(), &["o1".into(), "o2".into()]).unwrap();
+        let ids = ["o1".into(), "o2".into()];
+        let basis = check(&offers(), &Vouched::new(), &"f".into(), &ids).unwrap();
+        assert!(basis.vouched.is_empty());
         assert_eq!(
             basis.resources,
             Resources::parse("cpus:2", "*").unwrap().allocated_to("r")

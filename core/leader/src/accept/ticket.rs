@@ -3,6 +3,7 @@
 use caprock_model::FrameworkId;
 use caprock_proto::mesos::v1::{OperationStatus, TaskStatus};
 
+use super::repeat::CallKey;
 use crate::event;
 use crate::input::RequestId;
 use crate::office::Office;
@@ -12,12 +13,17 @@ use crate::turn::Turn;
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub framework: FrameworkId,
+    pub key: Option<CallKey>,
+    /// The same call, sent again while this one was under way.
+    pub also: Vec<RequestId>,
     pub parts_left: usize,
     /// Tasks that were not launched for reasons of their own.
     pub rejected: Vec<TaskStatus>,
     pub failed: Vec<OperationStatus>,
     /// Tasks that were not launched because the log did not take the entry.
     pub refused: Vec<TaskStatus>,
+    /// Operations that the log did not take.
+    pub operations_refused: bool,
     /// Some part is in the log.
     pub applied: bool,
     /// Of some part it is not known.
@@ -28,10 +34,13 @@ impl Ticket {
     pub fn new(framework: &FrameworkId) -> Self {
         Self {
             framework: framework.clone(),
+            key: None,
+            also: Vec::new(),
             parts_left: 0,
             rejected: Vec::new(),
             failed: Vec::new(),
             refused: Vec::new(),
+            operations_refused: false,
             applied: false,
             doubtful: false,
         }
@@ -39,7 +48,8 @@ impl Ticket {
 
     /// Whether the scheduler has to take the whole call as not done.
     fn came_to_nothing(&self) -> bool {
-        self.doubtful || (!self.refused.is_empty() && !self.applied)
+        let refused = self.operations_refused || !self.refused.is_empty();
+        self.doubtful || (refused && !self.applied)
     }
 }
 
@@ -68,10 +78,14 @@ impl Office {
         request: RequestId,
         ticket: Ticket,
     ) {
-        if ticket.came_to_nothing() {
-            return turn.unavailable(request);
+        if let Some(key) = &ticket.key {
+            self.keyed.remove(key);
         }
-        turn.accepted(request);
+        let answered = || std::iter::once(request).chain(ticket.also.iter().copied());
+        if ticket.came_to_nothing() {
+            return answered().for_each(|request| turn.unavailable(request));
+        }
+        answered().for_each(|request| turn.accepted(request));
         for status in ticket.rejected.into_iter().chain(ticket.refused) {
             self.count_end(status.state());
             self.send(turn, &ticket.framework, event::update(status));

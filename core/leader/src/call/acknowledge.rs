@@ -66,7 +66,7 @@ impl Office {
         request: RequestId,
         whose: (&AgentId, &FrameworkId, &TaskId),
         uuid: Bytes,
-        verdict: Verdict,
+        verdict: &Verdict,
     ) {
         let (agent, framework, task) = whose;
         match verdict {

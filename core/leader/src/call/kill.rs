@@ -25,7 +25,7 @@ pub(crate) struct PendingKill {
 }
 
 impl Office {
-    pub(crate) fn kill(&mut self, turn: &mut Turn<'_>, admitted: &Admitted<'_>, kill: Kill) {
+    pub(crate) fn kill(&mut self, turn: &mut Turn<'_>, admitted: &Admitted<'_>, kill: &Kill) {
         let framework = Arc::clone(admitted.framework);
         let task = TaskId::from(&kill.task_id);
         let agent = kill.agent_id.as_ref().map(AgentId::from);
@@ -64,7 +64,7 @@ impl Office {
         &mut self,
         turn: &mut Turn<'_>,
         pending: &PendingKill,
-        verdict: Verdict,
+        verdict: &Verdict,
     ) {
         match verdict {
             Verdict::Applied(..) => {

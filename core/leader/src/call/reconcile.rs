@@ -129,7 +129,7 @@ fn latest_status(turn: &Turn<'_>, task: &Task) -> TaskStatus {
     };
     TaskStatus {
         healthy: last.healthy,
-        check_status: last.check_status.clone(),
+        check_status: last.check_status,
         container_status: last.container_status.clone(),
         ..status
     }

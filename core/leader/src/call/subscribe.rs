@@ -46,6 +46,9 @@ impl Office {
         mut subscribe: Subscribe,
     ) {
         self.metrics.count("master/messages_register_framework");
+        if let Err(reply) = self.fence(caller) {
+            return turn.reply(request, reply);
+        }
         if let Err(text) = check_shape(caller, framework_id, &subscribe) {
             let text = format!("Failed to validate scheduler::Call: {text}");
             return turn.reply(request, Reply::BadRequest(text));
@@ -55,6 +58,12 @@ impl Office {
                 .framework_info
                 .principal
                 .clone_from(&caller.principal);
+        }
+        let info = &mut subscribe.framework_info;
+        if let Some(key) = &caller.idempotency_key
+            && info.id.as_ref().is_none_or(|id| id.value.is_empty())
+        {
+            info.id = Some(id_from_key(key).to_proto());
         }
         if let Err(text) = check_content(&self.config, turn.registry, &subscribe) {
             return refuse(turn, request, &session, &text);
@@ -211,6 +220,12 @@ impl Office {
             }
         }
     }
+}
+
+/// A framework that subscribes for the first time gets its id from the key of the call, so
+/// that it is one framework even if the call has to be sent again. It looks like any other.
+fn id_from_key(key: &str) -> FrameworkId {
+    FrameworkId::from(format!("{key}-0000"))
 }
 
 /// Problems with the content of a subscription are no HTTP errors: the stream begins and

@@ -17,7 +17,7 @@ impl Office {
         &mut self,
         turn: &mut Turn<'_>,
         admitted: &Admitted<'_>,
-        suppress: Suppress,
+        suppress: &Suppress,
     ) {
         let framework = admitted.framework;
         let Some(roles) = named_roles(framework, &suppress.roles) else {
@@ -35,11 +35,12 @@ impl Office {
     }
 
     /// The filters of the roles end at once; what is suppressed is in the log.
-    pub(crate) fn revive(&mut self, turn: &mut Turn<'_>, admitted: &Admitted<'_>, revive: Revive) {
+    pub(crate) fn revive(&mut self, turn: &mut Turn<'_>, admitted: &Admitted<'_>, revive: &Revive) {
         let framework = Arc::clone(admitted.framework);
         let Some(roles) = named_roles(&framework, &revive.roles) else {
             return turn.accepted(admitted.request);
         };
+        self.inverse.revive(&framework.id);
         for role in &roles {
             self.filters.forget_role(&framework.id, role);
         }
@@ -61,9 +62,9 @@ impl Office {
         turn: &mut Turn<'_>,
         request: RequestId,
         framework: &FrameworkId,
-        verdict: Verdict,
+        verdict: &Verdict,
     ) {
-        reply_when_durable(turn, request, &verdict);
+        reply_when_durable(turn, request, verdict);
         if matches!(verdict, Verdict::Applied(..)) && self.sessions.is_connected(framework) {
             self.request_allocation(turn);
         }

@@ -1,6 +1,7 @@
 //! One leader on a desk: its proposals are applied at once, its timers fire when asked.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
 
 use std::sync::Arc;
 
@@ -187,7 +188,7 @@ impl Desk {
             hello: Hello::default(),
         });
         let attach = self.attach(registration, id, text);
-        self.from_agent(session, from_agent::Message::Attach(attach));
+        self.hear(session, from_agent::Message::Attach(attach));
         session
     }
 
@@ -206,7 +207,7 @@ impl Desk {
         }
     }
 
-    pub fn from_agent(&mut self, session: AgentSessionId, message: from_agent::Message) {
+    pub fn hear(&mut self, session: AgentSessionId, message: from_agent::Message) {
         self.step(Input::AgentMessage { session, message });
     }
 
@@ -232,7 +233,7 @@ impl Desk {
             status: Some(status),
             latest_state: state as i32,
         };
-        self.from_agent(session, from_agent::Message::Update(update));
+        self.hear(session, from_agent::Message::Update(update));
     }
 
     pub fn subscribe(&mut self, info: FrameworkInfo) -> Scheduler {
@@ -324,6 +325,15 @@ impl Desk {
             ..scheduler::Call::default()
         };
         self.call(scheduler, call::Type::Accept, call)
+    }
+
+    /// The answer to a request.
+    pub fn reply_to(&self, wanted: RequestId) -> Reply {
+        let reply = self.effects.iter().find_map(|effect| match effect {
+            Effect::Reply { request, reply } if *request == wanted => Some(reply.clone()),
+            _ => None,
+        });
+        reply.unwrap()
     }
 
     pub fn events(&self, session: SessionId) -> Vec<Arc<scheduler::Event>> {

@@ -117,7 +117,7 @@ impl Agent {
             tasks: self.tasks.iter().map(task).collect(),
             executors: self.executors.values().cloned().collect(),
             capabilities: AgentCapabilities::ALL.to_protos(),
-            checkpointed_resources: Vec::new(),
+            ..Attach::default()
         }
     }
 
@@ -173,7 +173,11 @@ impl World {
             );
             self.wipe(number);
         }
-        let delay = self.rng.between(40, 160);
+        let delay = if self.quiet {
+            200
+        } else {
+            self.rng.between(40, 160)
+        };
         self.in_ms(delay, Happening::AgentActs(number));
     }
 
@@ -412,7 +416,9 @@ impl World {
             | Order::FrameworkMessage(_)
             | Order::UpdateFramework(_)
             | Order::ApplyOperation(_)
-            | Order::AcknowledgeOperation(_) => {}
+            | Order::AcknowledgeOperation(_)
+            | Order::Drain(_)
+            | Order::Reactivate(_) => {}
         }
     }
 

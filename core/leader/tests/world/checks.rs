@@ -10,7 +10,7 @@ use super::World;
 use super::framework::Asked;
 
 /// Every so many entries the members' states are compared.
-const DIGEST_EVERY: usize = 32;
+const DIGEST_EVERY: usize = 64;
 
 /// Tasks about which an update is among the effects.
 pub(super) fn tasks_told(effects: &[Effect]) -> BTreeSet<String> {

@@ -1,10 +1,18 @@
 //! The simulated world: a queue of things to happen, and who they happen to.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::large_enum_variant,
+    clippy::wrong_self_convention,
+    reason = "messages are handed over as by a network"
+)]
+
 mod agent;
 mod checks;
 mod framework;
 mod member;
 mod rng;
+mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +33,7 @@ use rng::Rng;
 
 /// How long trouble lasts, and how long everything may take to settle after it.
 const TROUBLE_MS: i64 = 12_000;
-const QUIET_MS: i64 = 30_000;
+const QUIET_MS: i64 = 20_000;
 
 /// One thing that will happen.
 #[derive(Debug)]
@@ -137,7 +145,7 @@ pub struct World {
     pub seed: u64,
     rng: Rng,
     now: i64,
-    queue: BTreeMap<(i64, u64), Happening>,
+    queue: BTreeMap<(i64, u64), Box<Happening>>,
     sequence: u64,
     members: Vec<Member>,
     /// The leader, as the log sees it.
@@ -227,7 +235,7 @@ impl World {
                 break;
             };
             self.now = at;
-            self.happen(happening);
+            self.happen(*happening);
         }
         self.now = end;
     }
@@ -249,8 +257,8 @@ impl World {
 
     fn at_ms(&mut self, at: i64, happening: Happening) {
         self.sequence += 1;
-        self.queue
-            .insert((at.max(self.now), self.sequence), happening);
+        let key = (at.max(self.now), self.sequence);
+        self.queue.insert(key, Box::new(happening));
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -531,12 +539,6 @@ impl World {
         }
         if self.current.is_none() {
             self.elect(0);
-        }
-        for agent in 0..self.agents.len() {
-            self.in_ms(1, Happening::AgentActs(agent));
-        }
-        for framework in 0..self.frameworks.len() {
-            self.in_ms(1, Happening::FrameworkActs(framework));
         }
     }
 }

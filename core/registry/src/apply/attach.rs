@@ -28,7 +28,7 @@ pub(super) fn attach(
     };
     let id = AgentId::from(description.agent_id.as_str());
     agent::check_not_gone(registry, &id)?;
-    let unreachable_since = describe(registry, now, &id, description)?;
+    let unreachable_since = describe(registry, now, &id, attach, description)?;
 
     let mut reports = reports_by_id(&attach.unknown_tasks);
     let returned = match unreachable_since {
@@ -65,10 +65,13 @@ fn describe(
     registry: &mut Registry,
     now: Millis,
     id: &AgentId,
+    attach: &AttachAgent,
     description: &AgentDescription,
 ) -> Result<Option<Millis>, Rejection> {
     let Some(before) = registry.agent(id).cloned() else {
-        registry.add_agent(Agent::new(description, now)?);
+        let mut agent = Agent::new(description, now)?;
+        agent.restore_total(&attach.checkpointed_resources)?;
+        registry.add_agent(agent);
         return Ok(None);
     };
     let mut after = Agent::clone(&before);

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use caprock_model::{AgentId, FrameworkId, Millis};
 use caprock_proto::caprock::registry::snapshot_chunk::Chunk;
 use caprock_proto::caprock::registry::{
-    ExecutorRecord, FrameworkRecord, RemovedAgentRecord, SnapshotChunk, SnapshotHeader,
-    SnapshotTrailer, TaskRecord,
+    ExecutorRecord, FrameworkRecord, OperationRecord, RemovedAgentRecord, SnapshotChunk,
+    SnapshotHeader, SnapshotTrailer, TaskRecord,
 };
 
+use crate::Maintenance;
 use crate::idempotency::Remembered;
 use crate::outcome::Rejection;
 use crate::removed::RemovedAgent;
 use crate::upgrade::{self, Unsupported};
-use crate::{Agent, Digest, Executor, Framework, Limits, Registry, Task};
+use crate::{Agent, Digest, Executor, Framework, Limits, Operation, Registry, Task};
 
 /// Why chunks are no snapshot that this build can use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +100,9 @@ impl Restorer {
     fn add(&mut self, chunk: &Chunk) -> Result<(), RestoreError> {
         match chunk {
             Chunk::Header(_) | Chunk::Trailer(_) => return Err(RestoreError::Disordered),
+            Chunk::Maintenance(record) => {
+                self.registry.maintenance = Maintenance::from_record(record);
+            }
             Chunk::RemovedAgent(record) => self.add_removed_agent(record)?,
             Chunk::Agent(record) => self.registry.add_agent(Agent::from_record(record)?),
             Chunk::Framework(record) => {
@@ -109,6 +113,7 @@ impl Restorer {
             }
             Chunk::CompletedFramework(record) => self.add_completed_framework(record)?,
             Chunk::Executor(record) => self.add_executor(record)?,
+            Chunk::Operation(record) => self.add_operation(record)?,
             Chunk::Task(record) => {
                 let task = self.live_task(record)?;
                 self.registry.add_task(Arc::new(task));
@@ -121,6 +126,8 @@ impl Restorer {
                     .idempotency
                     .insert(Remembered::from_record(record), max);
             }
+            Chunk::Quota(config) => self.registry.put_quota(config),
+            Chunk::Weight(info) => self.registry.put_weight(info),
         }
         Ok(())
     }
@@ -158,6 +165,17 @@ impl Restorer {
             info.ok_or_else(|| Rejection::Malformed("executor without ExecutorInfo".to_owned()))?;
         let executor = Executor::new(info, framework_id, agent.id.clone())?;
         self.registry.add_executor(&Arc::new(executor));
+        Ok(())
+    }
+
+    fn add_operation(&mut self, record: &OperationRecord) -> Result<(), Rejection> {
+        let operation = Operation::from_record(record)?;
+        let id = self.registry.known_agent(&operation.agent_id)?.id.clone();
+        if let Some(agent) = self.registry.agent_mut(&id) {
+            agent
+                .operations
+                .insert_mut(operation.uuid, Arc::new(operation));
+        }
         Ok(())
     }
 

@@ -3,6 +3,9 @@
 
 mod frameworks;
 mod local;
+mod maintenance;
+mod operations;
+mod quota;
 mod resources;
 mod roles;
 mod slaves;
@@ -15,8 +18,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use caprock_http::{Reply, query, reply};
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::operator::teardown::teardown;
@@ -49,32 +52,35 @@ pub async fn handle(
         Endpoint::FilesDebug => json(parts, &parameters, &serde_json::json!({})),
         Endpoint::FilesBrowse | Endpoint::FilesRead => local::files(&parameters),
         Endpoint::Teardown => teardown_form(master, principal, &body).await,
-        Endpoint::Weights => read_only_list(parts, &parameters, &serde_json::json!([])),
-        Endpoint::Quota => read_only_list(
-            parts,
-            &parameters,
-            &serde_json::json!({"infos": [], "configs": []}),
-        ),
-        Endpoint::MaintenanceSchedule | Endpoint::MaintenanceStatus => {
-            read_only_list(parts, &parameters, &serde_json::json!({}))
+        Endpoint::Reserve
+        | Endpoint::Unreserve
+        | Endpoint::CreateVolumes
+        | Endpoint::DestroyVolumes => {
+            let principal = principal.as_deref();
+            Box::pin(operations::handle(master, principal, endpoint, &body)).await
         }
+        Endpoint::Weights => {
+            quota::weights(master, principal.as_deref(), parts, &parameters, &body).await
+        }
+        Endpoint::Quota => {
+            quota::quota(master, principal.as_deref(), parts, &parameters, body).await
+        }
+        Endpoint::MaintenanceSchedule => {
+            let principal = principal.as_deref();
+            maintenance::schedule(master, principal, parts, &parameters, body).await
+        }
+        Endpoint::MaintenanceStatus => {
+            maintenance::status(master, principal.as_deref(), parts, &parameters)
+        }
+        Endpoint::MachineDown => maintenance::down(master, principal.as_deref(), &body).await,
+        Endpoint::MachineUp => maintenance::up(master, principal.as_deref(), &body).await,
         Endpoint::State
         | Endpoint::StateSummary
         | Endpoint::Slaves
         | Endpoint::Frameworks
         | Endpoint::Tasks
-        | Endpoint::Roles => state_read(master, endpoint, parts, parameters).await,
-        Endpoint::SchedulerApi | Endpoint::OperatorApi | Endpoint::Unsupported => {
-            reply::status_line(StatusCode::NOT_FOUND)
-        }
-    }
-}
-
-/// What this version never has can be read as empty, and not be changed.
-fn read_only_list(parts: &Parts, parameters: &Parameters, empty: &Value) -> Reply {
-    match parts.method {
-        Method::GET | Method::HEAD => json(parts, parameters, empty),
-        _ => reply::status_line(StatusCode::NOT_IMPLEMENTED),
+        | Endpoint::Roles => state_read(master, endpoint, principal, parts, parameters).await,
+        Endpoint::SchedulerApi | Endpoint::OperatorApi => reply::status_line(StatusCode::NOT_FOUND),
     }
 }
 
@@ -87,6 +93,7 @@ fn json(parts: &Parts, parameters: &Parameters, value: &Value) -> Reply {
 async fn state_read(
     master: &Arc<Master>,
     endpoint: Endpoint,
+    principal: Option<String>,
     parts: &Parts,
     parameters: Parameters,
 ) -> Reply {
@@ -102,7 +109,11 @@ async fn state_read(
                 parameters.get("framework_id"),
             )),
             Endpoint::Tasks => tasks::page(&snapshot, &parameters),
-            Endpoint::Roles => Ok(roles::roles(&snapshot, master.config.roles.as_deref())),
+            Endpoint::Roles => {
+                let may_see = |role: &str| master.acls.may_view_role(principal.as_deref(), role);
+                let whitelist = master.config.roles.as_deref();
+                Ok(roles::roles(&snapshot, whitelist, may_see))
+            }
             _ => Ok(state::state(&master, &snapshot)),
         };
         let jsonp = parameters.get("jsonp").map(String::as_str);

@@ -75,7 +75,12 @@ pub fn fields(snapshot: &Snapshot, agent: &Agent) -> Map<String, Value> {
         resources::object(&agent.total.unreserved()),
     );
     put("active", snapshot.is_active(agent).into());
-    put("deactivated", false.into());
+    put("deactivated", agent.deactivated.into());
+    if let Some(drain) = &agent.drain {
+        put("drain_info", resources::message(&drain.to_info()));
+        let since = drain.started_at.seconds_f64();
+        put("estimated_drain_start_time_seconds", since.into());
+    }
     put("version", agent.version.as_ref().into());
     put("capabilities", capabilities.into());
     fields

@@ -1,8 +1,12 @@
 //! `POST /api/v1`: the operator API (Mesos: src/master/http.cpp `Master::Http::api`). One
 //! file per group of calls; what this version does not do is answered 501.
 
+pub(super) mod agents;
 mod events;
 mod node;
+pub(super) mod operations;
+pub(super) mod quota;
+mod roles;
 mod state;
 mod stream;
 pub(super) mod teardown;
@@ -74,33 +78,33 @@ async fn dispatch(context: &Context<'_>, call: Call) -> Reply {
         | call::Type::GetAgents
         | call::Type::GetFrameworks
         | call::Type::GetExecutors
-        | call::Type::GetTasks
-        | call::Type::GetRoles => state::read(context, call.r#type()).await,
-        call::Type::GetOperations
-        | call::Type::GetWeights
-        | call::Type::GetQuota
-        | call::Type::GetMaintenanceStatus
-        | call::Type::GetMaintenanceSchedule => state::nothing(context, call.r#type()),
-        call::Type::Subscribe => stream::open(context),
-        call::Type::Teardown => teardown::handle(context, call.teardown).await,
-        call::Type::Unknown
-        | call::Type::UpdateWeights
-        | call::Type::ReserveResources
+        | call::Type::GetTasks => state::read(context, call.r#type()).await,
+        call::Type::GetRoles | call::Type::GetWeights | call::Type::GetQuota => {
+            roles::read(context, call.r#type()).await
+        }
+        call::Type::UpdateQuota
+        | call::Type::SetQuota
+        | call::Type::RemoveQuota
+        | call::Type::UpdateWeights => quota::handle(context, call).await,
+        call::Type::GetOperations => operations::read(context).await,
+        call::Type::ReserveResources
         | call::Type::UnreserveResources
         | call::Type::CreateVolumes
         | call::Type::DestroyVolumes
         | call::Type::GrowVolume
-        | call::Type::ShrinkVolume
-        | call::Type::UpdateMaintenanceSchedule
+        | call::Type::ShrinkVolume => Box::pin(operations::handle(context, call)).await,
+        call::Type::GetMaintenanceSchedule => agents::schedule(context),
+        call::Type::GetMaintenanceStatus => agents::status(context),
+        call::Type::UpdateMaintenanceSchedule
         | call::Type::StartMaintenance
         | call::Type::StopMaintenance
         | call::Type::DrainAgent
         | call::Type::DeactivateAgent
         | call::Type::ReactivateAgent
-        | call::Type::UpdateQuota
-        | call::Type::SetQuota
-        | call::Type::RemoveQuota
-        | call::Type::MarkAgentGone => reply::status_line(StatusCode::NOT_IMPLEMENTED),
+        | call::Type::MarkAgentGone => agents::handle(context, call).await,
+        call::Type::Subscribe => stream::open(context),
+        call::Type::Teardown => teardown::handle(context, call.teardown).await,
+        call::Type::Unknown => reply::status_line(StatusCode::NOT_IMPLEMENTED),
     }
 }
 
