@@ -170,7 +170,7 @@ impl Office {
             &untouched,
             filters.as_ref(),
         );
-        self.mark_dirty(turn, &agent.id);
+        self.mark_returned(turn, &agent.id);
         ticket.rejected.extend(rejected);
         ticket.failed.extend(failed);
         let steps = Steps {

@@ -12,7 +12,8 @@ use caprock_allocator::{
 };
 use caprock_model::capabilities::region_of;
 use caprock_model::{
-    AgentId, AgentTraits, FrameworkId, Millis, OfferConstraints, Quantities, Resources, Role,
+    AgentId, AgentTraits, DurationMs, FrameworkId, Millis, OfferConstraints, Quantities, Resources,
+    Role,
 };
 use caprock_proto::mesos::v1::{Offer, scheduler};
 use caprock_registry::{Agent, Framework, Registry};
@@ -119,18 +120,25 @@ impl Office {
     /// Something of this agent may be free.
     pub(crate) fn mark_dirty(&mut self, turn: &mut Turn<'_>, agent: &AgentId) {
         self.allocation.dirty.insert(agent.clone());
-        self.ask_for_run(turn);
+        self.ask_for_run(turn, self.config.batch_delay);
+    }
+
+    /// A framework gave back what it was offered: there is no hurry to offer that again,
+    /// and without a pause a framework that declines everything would keep the leader busy.
+    pub(crate) fn mark_returned(&mut self, turn: &mut Turn<'_>, agent: &AgentId) {
+        self.allocation.dirty.insert(agent.clone());
+        self.ask_for_run(turn, self.config.return_delay);
     }
 
     /// Some framework wants more than before.
     pub(crate) fn request_allocation(&mut self, turn: &mut Turn<'_>) {
         self.allocation.everything = true;
-        self.ask_for_run(turn);
+        self.ask_for_run(turn, self.config.batch_delay);
     }
 
-    fn ask_for_run(&mut self, turn: &mut Turn<'_>) {
-        if self.allocation.wake_at.is_none() {
-            let at = turn.now + self.config.batch_delay;
+    fn ask_for_run(&mut self, turn: &mut Turn<'_>, delay: DurationMs) {
+        let at = turn.now + delay;
+        if self.allocation.wake_at.is_none_or(|other| at < other) {
             self.allocation.wake_at = Some(at);
             turn.wake(at, TimerKey::Allocate);
         }

@@ -16,6 +16,8 @@ pub struct Config {
     pub allocation_interval: DurationMs,
     /// How long events that free resources are collected before the allocator runs.
     pub batch_delay: DurationMs,
+    /// How long resources that a framework gave back, by DECLINE or unused in ACCEPT, wait.
+    pub return_delay: DurationMs,
     /// `--min-allocatable-resources`: an offer contains at least one of these.
     pub min_allocatable_resources: Vec<Quantities>,
     /// `--filter-gpu-resources`: agents with GPUs only for frameworks that say GPU_RESOURCES.
@@ -72,6 +74,7 @@ impl Default for Config {
             member_id: 1,
             allocation_interval: DurationMs(1_000),
             batch_delay: DurationMs(2),
+            return_delay: DurationMs(50),
             min_allocatable_resources: vec![
                 [("cpus".into(), Scalar(10))].into_iter().collect(),
                 [("mem".into(), Scalar::from_units(32))]

@@ -156,10 +156,10 @@ impl Office {
             Verdict::Rejected(rejection) => {
                 let agent = &pending.agent;
                 turn.warn(format!("Agent {agent} did not leave: {rejection}"));
-                self.stays(turn, &pending);
+                self.stays(turn, pending);
             }
             Verdict::Refused | Verdict::Unknown => {
-                self.stays(turn, &pending);
+                self.stays(turn, pending);
                 self.retry_departure(turn, pending);
             }
         }

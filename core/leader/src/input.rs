@@ -62,6 +62,8 @@ pub struct Caller {
     pub term: Option<Term>,
     /// The same for every attempt to get one call through; chosen by its sender.
     pub idempotency_key: Option<String>,
+    /// A SUBSCRIBE of a gateway that goes on with a stream: it ends no other.
+    pub resumes: bool,
     /// Offers of former leaders that the call names, as a gateway has seen them.
     pub vouched: Vec<Offer>,
     /// Operations of an ACCEPT that the framework may not ask for, and why, by their place.

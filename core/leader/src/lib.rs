@@ -145,6 +145,8 @@ impl Office {
                 let stream = session::Session {
                     id: session,
                     stream_id,
+                    key: caller.idempotency_key.clone(),
+                    resumes: caller.resumes,
                 };
                 self.subscribe(turn, request, &caller, stream, framework_id, subscribe);
             }

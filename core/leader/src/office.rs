@@ -52,6 +52,8 @@ pub(crate) struct Office {
     pub inherited: BTreeSet<FrameworkId>,
     /// Frameworks whose disconnection is on its way through the log.
     pub disconnecting: BTreeSet<FrameworkId>,
+    /// Frameworks whose removal may or may not be in the log.
+    pub doubtful_removals: BTreeSet<FrameworkId>,
     pub drains: Drains,
     /// What frameworks know of the maintenance schedule.
     pub windows: Windows,
@@ -83,6 +85,7 @@ impl Office {
             keyed: BTreeMap::new(),
             inherited: BTreeSet::new(),
             disconnecting: BTreeSet::new(),
+            doubtful_removals: BTreeSet::new(),
             drains: Drains::default(),
             windows: Windows::default(),
             inverse: InverseOffers::default(),

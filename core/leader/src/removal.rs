@@ -90,7 +90,12 @@ impl Office {
 
     /// The time of a disconnected framework is up, or its disconnection is not logged yet.
     pub(crate) fn framework_deadline(&mut self, turn: &mut Turn<'_>, id: &FrameworkId) {
+        let doubtful = self.doubtful_removals.remove(id);
         let Some(framework) = turn.registry.framework(id) else {
+            // A removal was applied although its answer was lost: the agents do not know.
+            if doubtful {
+                self.framework_removed(turn, id, &Outcome::Applied);
+            }
             return;
         };
         if self.sessions.is_connected(id) || self.sessions.is_opening(id) {
@@ -187,13 +192,14 @@ impl Office {
                     turn.accepted(request);
                 }
             }
-            Verdict::Refused | Verdict::Unknown => match pending.request {
-                Some(request) => turn.unavailable(request),
-                None => {
-                    let key = TimerKey::FrameworkDeadline(pending.framework.to_string());
-                    turn.wake(turn.now + self.config.retry_delay, key);
+            Verdict::Refused | Verdict::Unknown => {
+                if let Some(request) = pending.request {
+                    turn.unavailable(request);
                 }
-            },
+                self.doubtful_removals.insert(pending.framework.clone());
+                let key = TimerKey::FrameworkDeadline(pending.framework.to_string());
+                turn.wake(turn.now + self.config.retry_delay, key);
+            }
         }
     }
 
@@ -214,16 +220,25 @@ impl Office {
             self.sessions.remove(session);
             turn.close(session);
         }
-        let order = || {
-            Order::ShutdownFramework(ShutdownFramework {
-                framework_id: id.to_string(),
-            })
-        };
         for agent in self.agents_of(turn, id, outcome) {
             self.mark_dirty(turn, &agent);
-            if let Some(session) = self.orders_go_to(&agent) {
-                turn.order(session, order());
-            }
+            self.order_shutdown(turn, &agent, id);
+        }
+    }
+
+    /// Tells an agent to end everything of a framework that is gone.
+    pub(crate) fn order_shutdown(
+        &mut self,
+        turn: &mut Turn<'_>,
+        agent: &AgentId,
+        framework: &FrameworkId,
+    ) {
+        if let Some(session) = self.orders_go_to(agent) {
+            let framework_id = framework.to_string();
+            turn.order(
+                session,
+                Order::ShutdownFramework(ShutdownFramework { framework_id }),
+            );
         }
     }
 

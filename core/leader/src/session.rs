@@ -19,6 +19,10 @@ pub(crate) struct Session {
     pub id: SessionId,
     /// What its calls have to carry as `Mesos-Stream-Id`.
     pub stream_id: String,
+    /// The key of its SUBSCRIBE call.
+    pub key: Option<String>,
+    /// It goes on with the stream of a former SUBSCRIBE with this key.
+    pub resumes: bool,
 }
 
 /// All open streams. A stream exists from its `Subscribed` event until it is replaced,

@@ -49,10 +49,13 @@ impl Office {
             ..
         } = update;
         let framework_id = FrameworkId::from(framework_id);
-        // Removed frameworks get no updates; an unknown one would have been reported when
-        // the agent attached.
-        let framework = turn.registry.framework(&framework_id);
-        let (Some(framework), Some(mut status)) = (framework, status) else {
+        // Removed frameworks get no updates, and an unknown one would have been reported when
+        // the agent attached: the order to end it was lost.
+        let Some(framework) = turn.registry.framework(&framework_id) else {
+            self.metrics.count(metrics::INVALID_UPDATES);
+            return self.order_shutdown(turn, agent, &framework_id);
+        };
+        let Some(mut status) = status else {
             return self.metrics.count(metrics::INVALID_UPDATES);
         };
         self.metrics.count(metrics::VALID_UPDATES);

@@ -131,7 +131,8 @@ fn running(capabilities: &[Capability]) -> (Desk, AgentSessionId, Scheduler) {
     let operations = vec![launch(vec![task("t", &offer, "cpus:1")])];
     desk.accept(&scheduler, &[&offer], operations);
     desk.update(agent, (&scheduler.id, "t"), TaskState::TaskRunning, UUID);
-    desk.pass(10);
+    // The rest of the agent is offered again.
+    desk.pass(1_100);
     desk.take();
     (desk, agent, scheduler)
 }
@@ -150,6 +151,14 @@ fn end(desk: &mut Desk, agent: AgentSessionId, scheduler: &Scheduler) {
         ..scheduler::Call::default()
     };
     desk.call(scheduler, call::Type::Acknowledge, call);
+}
+
+/// Whether the agent was told to kill all and exit.
+fn is_sent_away(desk: &Desk, agent: AgentSessionId) -> bool {
+    desk.messages(agent).iter().any(|message| match message {
+        from_master::Message::Refused(refused) => refused.shutdown,
+        _ => false,
+    })
 }
 
 fn is_drained(desk: &Desk, id: &AgentId) -> bool {
@@ -226,8 +235,7 @@ fn a_drained_agent_is_gone_if_that_was_wanted() {
     end(&mut desk, agent, &scheduler);
     let removed = desk.registry.removed_agent(&id).unwrap();
     assert_eq!(removed.removal, Removal::Gone);
-    let refused = |message: &from_master::Message| matches!(message, from_master::Message::Refused(refused) if refused.shutdown);
-    assert!(desk.messages(agent).iter().any(refused));
+    assert!(is_sent_away(&desk, agent));
 }
 
 #[test]
@@ -250,12 +258,7 @@ fn tasks_of_a_gone_agent_are_told_so() {
         let kinds = desk.kinds(scheduler.session);
         let tail = &kinds[kinds.len() - 2..];
         assert_eq!(tail, [Type::Rescind, Type::Failure]);
-        let messages = desk.messages(agent);
-        assert!(
-            messages
-                .iter()
-                .any(|m| matches!(m, from_master::Message::Refused(r) if r.shutdown))
-        );
+        assert!(is_sent_away(&desk, agent));
         assert_eq!(mark_gone(&mut desk, &id), Reply::Ok, "it is gone already");
         let unknown = mark_gone(&mut desk, &AgentId::from("x"));
         assert!(matches!(unknown, Reply::NotFound(_)));
@@ -348,14 +351,9 @@ fn the_agents_of_a_machine_that_goes_down_are_sent_away() {
         "Agent host-a removed: Operator initiated 'Machine DOWN'"
     );
     assert!(desk.registry.agent(&id).is_none());
-    let told = |desk: &Desk, agent| {
-        desk.messages(agent)
-            .iter()
-            .any(|m| matches!(m, from_master::Message::Refused(r) if r.shutdown))
-    };
-    assert!(told(&desk, agent));
+    assert!(is_sent_away(&desk, agent));
     let again = desk.agent_as("a", "", AGENT);
-    assert!(told(&desk, again), "no agent may be there");
+    assert!(is_sent_away(&desk, again), "no agent may be there");
     assert!(matches!(
         operate(&mut desk, asked::Type::StartMaintenance, call),
         Reply::BadRequest(_)

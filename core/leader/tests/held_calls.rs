@@ -130,14 +130,14 @@ fn a_call_that_is_sent_again_is_carried_out_once() {
     let reply = failover.accept("k", false, vec![operation.clone()]);
     assert_eq!(reply, Reply::Accepted);
     let error = ("huge".to_owned(), TaskState::TaskError, Reason::TaskInvalid);
-    assert_eq!(failover.ends(), [error.clone()]);
+    assert_eq!(failover.ends(), std::slice::from_ref(&error));
     failover.desk.take();
     // The leader is the same; then it is another, which has it from the log.
     for vouched in [false, true] {
         let reply = failover.accept("k", vouched, vec![operation.clone()]);
         assert_eq!(reply, Reply::Accepted);
         assert_eq!(failover.tasks(), ["t1"]);
-        assert_eq!(failover.ends(), [error.clone()]);
+        assert_eq!(failover.ends(), std::slice::from_ref(&error));
         failover.elect();
         let agent = failover.attach();
         assert_eq!(launched(&failover.desk.orders(agent)), ["t1"]);
@@ -230,14 +230,14 @@ fn nobody_vouches_for_offers_of_this_leader_or_of_others() {
     failover.desk.call(&scheduler, call::Type::Decline, decline);
     let operation = failover.launch(&[("t1", SMALL)]);
     failover.accept("k1", true, vec![operation.clone()]);
-    assert_eq!(failover.ends(), [dropped.clone()]);
+    assert_eq!(failover.ends(), std::slice::from_ref(&dropped));
     failover.elect();
     failover.attach();
     failover.desk.take();
     let own = failover.offer.clone();
     failover.offer.framework_id.value = "other".to_owned();
     failover.accept("k2", true, vec![operation.clone()]);
-    assert_eq!(failover.ends(), [dropped.clone()]);
+    assert_eq!(failover.ends(), std::slice::from_ref(&dropped));
     failover.desk.take();
     failover.offer = own;
     let info = caprock_proto::mesos::v1::resource::AllocationInfo {
@@ -371,6 +371,53 @@ fn a_subscription_that_is_sent_again_is_one_framework() {
     }
     assert_eq!(ids, ["key-0000", "key-0000"]);
     assert_eq!(desk.registry.frameworks().count(), 1);
+}
+
+#[test]
+fn a_resumed_stream_does_not_displace_a_newer_one() {
+    let mut failover = Failover::offered();
+    let id = failover.scheduler.id.clone();
+    let subscribe = |desk: &mut Desk, key: &str, resumes: bool| {
+        let session = caprock_leader::SessionId(desk.fresh());
+        let mut info = framework_info(PARTITION_AWARE);
+        info.id = Some(FrameworkId { value: id.clone() });
+        desk.take();
+        desk.step(Input::Subscribe {
+            request: RequestId(session.0),
+            caller: Caller {
+                idempotency_key: Some(key.to_owned()),
+                resumes,
+                ..Caller::default()
+            },
+            session,
+            stream_id: format!("s{}", session.0),
+            framework_id: Some(id.clone()),
+            subscribe: call::Subscribe {
+                framework_info: info,
+                ..call::Subscribe::default()
+            },
+        });
+        desk.kinds(session)[0]
+    };
+    failover.desk.elect();
+    let desk = &mut failover.desk;
+    assert_eq!(subscribe(desk, "old", true), Type::Subscribed);
+    assert_eq!(
+        subscribe(desk, "old", true),
+        Type::Subscribed,
+        "its own stream"
+    );
+    assert_eq!(
+        subscribe(desk, "new", false),
+        Type::Subscribed,
+        "a failover"
+    );
+    assert_eq!(subscribe(desk, "old", true), Type::Error);
+    assert_eq!(
+        subscribe(desk, "old", false),
+        Type::Subscribed,
+        "asked by the scheduler"
+    );
 }
 
 #[test]

@@ -295,6 +295,36 @@ fn a_framework_removed_meanwhile_is_shut_down_on_the_agent() {
     );
 }
 
+/// Found by simulation (seed 148): the removal was applied, its answer was lost, and the
+/// agents were never told.
+#[test]
+fn agents_learn_of_a_removal_whose_answer_was_lost() {
+    let info = FrameworkInfo {
+        failover_timeout: None,
+        ..framework_info(&[])
+    };
+    let (mut desk, agent, scheduler) = running(info);
+    desk.answers_are_lost = true;
+    desk.step(Input::SessionClosed(scheduler.session));
+    desk.answers_are_lost = false;
+    desk.pass(1_000);
+    let is_shutdown = |order: &Order| matches!(order, Order::ShutdownFramework(_));
+    assert!(desk.orders(agent).iter().any(is_shutdown));
+}
+
+#[test]
+fn an_update_of_a_removed_framework_is_answered_with_its_end() {
+    let (mut desk, agent, scheduler) = running(framework_info(&[]));
+    desk.call(&scheduler, call::Type::Teardown, Call::default());
+    desk.take();
+    let whose = (scheduler.id.as_str(), "t");
+    desk.update(agent, whose, TaskState::TaskFinished, "0123456789abcdef");
+    assert!(matches!(
+        &desk.orders(agent)[..],
+        [Order::ShutdownFramework(_)]
+    ));
+}
+
 #[test]
 fn a_deposed_leader_answers_nobody_and_ends_its_streams() {
     let (mut desk, _, scheduler) = running(framework_info(&[]));

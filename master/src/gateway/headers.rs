@@ -13,6 +13,8 @@ pub const TERM: HeaderName = HeaderName::from_static("caprock-term");
 /// The same for every attempt to get one call through, which is carried out once. Gateways
 /// choose one for each call; a scheduler that repeats calls by itself may do so, too.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("caprock-idempotency-key");
+/// On a SUBSCRIBE: a gateway goes on with a stream that it holds.
+pub const RESUMES: HeaderName = HeaderName::from_static("caprock-resumes");
 /// Longest key.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 /// Media type of an ACCEPT together with the offers of former leaders that it names

@@ -38,7 +38,7 @@ pub use standalone::{GatewayConfig, run};
 use crate::driver::NO_LEADER;
 use crate::http::STREAM_ID;
 use forward::{Forwarder, NoAnswer, Patience};
-use headers::{IDEMPOTENCY_KEY, TERM, VOUCHED_ACCEPT};
+use headers::{IDEMPOTENCY_KEY, RESUMES, TERM, VOUCHED_ACCEPT};
 use sessions::GatewaySessions;
 
 /// When a client that got no leader should try again.
@@ -106,6 +106,7 @@ impl Gateway {
     pub async fn forward_scheduler(&self, mut parts: Parts, body: Bytes) -> Reply {
         // What only members say to each other.
         parts.headers.remove(TERM);
+        parts.headers.remove(RESUMES);
         if headers::text(&parts.headers, &CONTENT_TYPE) == Some(VOUCHED_ACCEPT) {
             return reply::status_line(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         }

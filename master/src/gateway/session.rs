@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Gateway;
 use super::forward::{self, Answered, Patience};
-use super::headers::{self, TERM};
+use super::headers::{self, RESUMES, TERM};
 use super::sessions::{SharedSession, Undelivered, Upstream};
 use super::subscription::{Meaning, Subscription};
 use crate::http::STREAM_ID;
@@ -176,7 +176,7 @@ impl Session {
         if meaning == Meaning::Heartbeat {
             self.heartbeat_at = Instant::now();
         }
-        self.send(record) && meaning != Meaning::Error
+        self.send(record) && !matches!(meaning, Meaning::Error | Meaning::Removed)
     }
 
     /// The first event of a resumed subscription: the scheduler has had its SUBSCRIBED.
@@ -184,9 +184,9 @@ impl Session {
         match self.note(record) {
             Meaning::Subscribed => true,
             // The framework is no more: its stream ended in good order, or it asked for that.
-            Meaning::Error if *resumed == Some(End::Closed) => false,
-            Meaning::Error if self.shared.is_tearing_down() => false,
-            Meaning::Error => {
+            Meaning::Removed if *resumed == Some(End::Closed) => false,
+            Meaning::Removed if self.shared.is_tearing_down() => false,
+            Meaning::Error | Meaning::Removed => {
                 self.send(record);
                 false
             }
@@ -265,6 +265,7 @@ impl Session {
         let mut parts = self.parts.clone();
         parts.headers.remove(STREAM_ID);
         parts.headers.remove(TERM);
+        parts.headers.insert(RESUMES, HeaderValue::from_static("1"));
         parts.headers.insert(
             header::ACCEPT,
             HeaderValue::from_static(self.event_media.as_str()),

@@ -209,3 +209,53 @@ impl GatewaySessions {
         self.map().len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn upstream(term: u64) -> Upstream {
+        Upstream {
+            address: "m:1".to_owned(),
+            stream_id: format!("stream-{term}"),
+            term,
+        }
+    }
+
+    fn session(buffer: usize) -> (SharedSession, mpsc::Receiver<Bytes>) {
+        let (sender, receiver) = mpsc::channel(buffer);
+        let subscription = Subscription::new(caprock_proto::mesos::v1::scheduler::Call::default());
+        let session = SharedSession::new(subscription, upstream(1), sender, MediaType::Json);
+        (session, receiver)
+    }
+
+    #[test]
+    fn a_scheduler_that_does_not_read_is_told_from_one_that_left() {
+        let (session, receiver) = session(2);
+        assert_eq!(session.send(b"{}"), Ok(()));
+        assert_eq!(session.send(b"{}"), Ok(()));
+        assert_eq!(session.send(b"{}"), Err(Undelivered::TooSlow));
+        drop(receiver);
+        assert_eq!(session.send(b"{}"), Err(Undelivered::Gone));
+    }
+
+    #[tokio::test]
+    async fn calls_wait_for_the_next_leader_or_the_end() {
+        let (session, _receiver) = session(1);
+        let soon = || Instant::now() + Duration::from_millis(50);
+        let first = session.upstream(soon()).await.unwrap();
+        assert_eq!(*first, upstream(1));
+        session.away();
+        session.other_than(&first).await;
+        assert_eq!(session.upstream(soon()).await, Err(NoUpstream::InTime));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let (next, ()) = tokio::join!(session.upstream(deadline), async {
+            session.open(upstream(2));
+        });
+        assert_eq!(*next.unwrap(), upstream(2));
+        session.end();
+        assert_eq!(session.upstream(soon()).await, Err(NoUpstream::Ended));
+    }
+}

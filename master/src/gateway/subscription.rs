@@ -16,6 +16,9 @@ use tokio::time::Instant;
 /// How long after its RESCIND an offer may still be named by a call that crossed it.
 const CROSSING: Duration = Duration::from_secs(10);
 
+/// What the leader says of a framework that was removed.
+const REMOVED: &str = "Framework has been removed";
+
 /// An offer that the scheduler has, and the term of the leader that made it.
 #[derive(Debug, Clone)]
 struct Known {
@@ -55,6 +58,8 @@ pub enum Meaning {
     Subscribed,
     /// The stream ends after it.
     Error,
+    /// So does it after this one: the framework is no more.
+    Removed,
     Heartbeat,
     /// Anything else.
     Ordinary,
@@ -110,7 +115,13 @@ impl Subscription {
                 }
                 Meaning::Ordinary
             }
-            event::Type::Error => Meaning::Error,
+            event::Type::Error => {
+                let message = event.error.as_ref().map(|error| error.message.as_str());
+                match message {
+                    Some(REMOVED) => Meaning::Removed,
+                    _ => Meaning::Error,
+                }
+            }
             event::Type::Heartbeat => Meaning::Heartbeat,
             _ => Meaning::Ordinary,
         }

@@ -19,7 +19,9 @@ use super::event_body::EventBody;
 use super::{answer, call as request_call};
 use crate::context::Master;
 use crate::driver::Answer;
-use crate::gateway::headers::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_BYTES_MAX, TERM, VOUCHED_ACCEPT};
+use crate::gateway::headers::{
+    IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_BYTES_MAX, RESUMES, TERM, VOUCHED_ACCEPT,
+};
 use crate::gateway::{self, FORWARDED_BY};
 
 /// The header that ties calls to a subscription.
@@ -87,15 +89,14 @@ fn caller(
         let text = "The 'Caprock-Idempotency-Key' header is no identifier";
         return Err(Box::new(reply::bad_request(text)));
     }
-    let term = headers
-        .contains_key(FORWARDED_BY)
-        .then(|| gateway::headers::term(headers))
-        .flatten();
+    let forwarded = headers.contains_key(FORWARDED_BY);
+    let term = gateway::headers::term(headers).filter(|_| forwarded);
     Ok(Caller {
         principal,
         stream_id: headers.get(STREAM_ID).map(lossy),
         term,
         idempotency_key,
+        resumes: forwarded && headers.contains_key(RESUMES),
         vouched,
         denied_operations: BTreeMap::new(),
     })

@@ -424,7 +424,7 @@ impl Office {
         if let Some(peer) = self.agents.peer_mut(&launch.agent) {
             peer.holds.remove(&proposal);
         }
-        self.mark_dirty(turn, &launch.agent);
+        self.mark_returned(turn, &launch.agent);
     }
 
     fn launched(

@@ -259,6 +259,6 @@ impl Office {
         if let Some(peer) = self.agents.peer_mut(agent) {
             peer.holds.remove(&proposal);
         }
-        self.mark_dirty(turn, agent);
+        self.mark_returned(turn, agent);
     }
 }

@@ -30,7 +30,7 @@ impl Office {
             };
             let key = (framework, &offer.role, &offer.agent);
             self.refuse(turn, key, &offer.resources, decline.filters.as_ref());
-            self.mark_dirty(turn, &offer.agent);
+            self.mark_returned(turn, &offer.agent);
         }
     }
 }

@@ -20,6 +20,9 @@ use crate::propose::{Pending, Verdict};
 use crate::session::Session;
 use crate::turn::Turn;
 
+/// Mesos' text for a scheduler whose framework has subscribed elsewhere.
+const FAILED_OVER: &str = "Framework failed over";
+
 /// A subscription on its way through the log.
 #[derive(Debug)]
 pub(crate) struct PendingSubscription {
@@ -76,6 +79,9 @@ impl Office {
             .map(FrameworkId::from);
         let framework = given.unwrap_or_else(|| self.new_framework_id());
         info.id = Some(framework.to_proto());
+        if self.is_displaced(&framework, &session) {
+            return refuse(turn, request, &session, FAILED_OVER);
+        }
         let known = turn.registry.framework(&framework);
         let before = known.map(|known| Before {
             suppressed: known.suppressed.clone(),
@@ -127,6 +133,9 @@ impl Office {
                     return refuse(turn, request, &session, &text);
                 };
                 let known = Arc::clone(known);
+                if self.is_displaced(&framework, &session) {
+                    return refuse(turn, request, &session, FAILED_OVER);
+                }
                 turn.reply(request, Reply::Stream(session.id));
                 self.subscribed(turn, &known, session, before);
             }
@@ -138,6 +147,12 @@ impl Office {
                 self.abandoned(turn, &framework);
             }
         }
+    }
+
+    /// A gateway wants to go on with a stream, but meanwhile the framework has another.
+    fn is_displaced(&self, framework: &FrameworkId, session: &Session) -> bool {
+        let current = self.sessions.of(framework);
+        session.resumes && current.is_some_and(|current| current.key != session.key)
     }
 
     /// A subscription came to nothing after the log may have taken it.
@@ -184,7 +199,7 @@ impl Office {
         self.rescind_lost_roles(turn, framework);
         self.discard_offers_of(turn, id);
         if let Some(former) = self.sessions.of(id).map(|former| former.id) {
-            turn.event(former, event::error("Framework failed over"));
+            turn.event(former, event::error(FAILED_OVER));
             turn.close(former);
             self.sessions.remove(former);
         }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use caprock_leader::{
-    AgentSessionId, Applied, Caller, Config, Effect, Effects, Input, Leader, Reply, RequestId,
-    SessionId, TimerKey,
+    AgentSessionId, Applied, Caller, Config, Effect, Effects, Input, Leader, ProposalFailure,
+    Reply, RequestId, SessionId, TimerKey,
 };
 use caprock_model::{AgentCapabilities, DurationMs, Millis, Resources};
 use caprock_proto::caprock::registry::{CreateCluster, entry::Command};
@@ -32,6 +32,8 @@ pub struct Desk {
     next: u64,
     /// Everything since the last look.
     pub effects: Effects,
+    /// Proposals are applied, and the leader does not learn of it.
+    pub answers_are_lost: bool,
 }
 
 /// A subscribed scheduler.
@@ -88,6 +90,7 @@ impl Desk {
     pub fn new() -> Self {
         Self::with(Config {
             batch_delay: DurationMs(1),
+            return_delay: DurationMs(1),
             ..Config::default()
         })
     }
@@ -102,6 +105,7 @@ impl Desk {
             term: 0,
             next: 0,
             effects: Vec::new(),
+            answers_are_lost: false,
         };
         let command = Command::CreateCluster(CreateCluster {
             cluster_id: "cluster".to_owned(),
@@ -141,10 +145,12 @@ impl Desk {
                 Effect::Propose { proposal, entry } => {
                     self.index += 1;
                     let outcome = self.registry.apply(self.index, &entry).unwrap();
-                    let result = Ok(Applied {
-                        index: self.index,
-                        outcome,
-                    });
+                    let index = self.index;
+                    let result = if self.answers_are_lost {
+                        Err(ProposalFailure::Unknown)
+                    } else {
+                        Ok(Applied { index, outcome })
+                    };
                     applied.push(Input::Applied { proposal, result });
                 }
                 Effect::Wake { at, key } => self.wakes.push((at, key)),

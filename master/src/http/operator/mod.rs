@@ -101,7 +101,7 @@ async fn dispatch(context: &Context<'_>, call: Call) -> Reply {
         | call::Type::DrainAgent
         | call::Type::DeactivateAgent
         | call::Type::ReactivateAgent
-        | call::Type::MarkAgentGone => agents::handle(context, call).await,
+        | call::Type::MarkAgentGone => Box::pin(agents::handle(context, call)).await,
         call::Type::Subscribe => stream::open(context),
         call::Type::Teardown => teardown::handle(context, call.teardown).await,
         call::Type::Unknown => reply::status_line(StatusCode::NOT_IMPLEMENTED),
