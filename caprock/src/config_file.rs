@@ -74,9 +74,7 @@ fn with_defaults(command: clap::Command, name: &str, text: &str) -> anyhow::Resu
             .is_some_and(|c| c.get_arguments().any(|a| a.get_id() == id.as_str()));
         anyhow::ensure!(known, "sets '{key}', which is not a flag of caprock {name}");
         let value = text_of(&key, &value)?;
-        command = command.mut_subcommand(name.to_owned(), |c| {
-            c.mut_arg(id, |a| a.default_value(value))
-        });
+        command = command.mut_subcommand(name, |c| c.mut_arg(id, |a| a.default_value(value)));
     }
     Ok(command)
 }

@@ -66,7 +66,7 @@ enum Command {
         tasks: usize,
     },
     /// ACCEPT to RUNNING and to FINISHED of the command `true`, and how many a second
-    CommandTasks {
+    Commands {
         #[command(flatten)]
         size: Size,
         #[arg(long, default_value_t = 200)]
@@ -125,7 +125,7 @@ async fn measure(command: Command) -> Result<Figures> {
             throughput::measure(size.masters, size.agents, in_flight, duration).await
         }
         Command::Latency { size, tasks } => latency::custom(size.masters, size.agents, tasks).await,
-        Command::CommandTasks { size, tasks } => {
+        Command::Commands { size, tasks } => {
             latency::command(size.masters, size.agents, tasks).await
         }
         Command::Reoffer { size, tasks } => {

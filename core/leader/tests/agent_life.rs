@@ -1,6 +1,8 @@
 //! What operators do to agents: drain, deactivate, give up, plan maintenance; and how fast
 //! missing agents are given up.
 
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
 mod desk;
 
 use caprock_leader::{AgentSessionId, Config, Effect, Input, Reply, RequestId};
@@ -182,7 +184,7 @@ fn a_drain_rescinds_orders_and_ends_when_the_last_end_is_acknowledged() {
     assert!(desk.kinds(scheduler.session).contains(&Type::Rescind));
     let orders = desk.orders(agent);
     assert!(
-        matches!(&orders[..], [Order::Drain(drain)] if drain.config.unwrap().mark_gone() == false),
+        matches!(&orders[..], [Order::Drain(drain)] if !drain.config.unwrap().mark_gone()),
         "{orders:?}"
     );
     desk.take();
@@ -210,7 +212,7 @@ fn a_drain_rescinds_orders_and_ends_when_the_last_end_is_acknowledged() {
     assert_eq!(told, Some(true));
     let info = FrameworkInfo {
         id: Some(FrameworkId {
-            value: scheduler.id.clone(),
+            value: scheduler.id,
         }),
         ..framework_info(&[])
     };

@@ -1,5 +1,7 @@
 //! Quotas and weights as operators set them, and what schedulers are offered under them.
 
+#![allow(clippy::unwrap_used, reason = "a failure is a failed test")]
+
 mod desk;
 
 use caprock_leader::{Config, Effect, Input, Reply, RequestId};

@@ -85,7 +85,7 @@ async fn dispatch(context: &Context<'_>, call: Call) -> Reply {
         call::Type::UpdateQuota
         | call::Type::SetQuota
         | call::Type::RemoveQuota
-        | call::Type::UpdateWeights => quota::handle(context, call).await,
+        | call::Type::UpdateWeights => Box::pin(quota::handle(context, call)).await,
         call::Type::GetOperations => operations::read(context).await,
         call::Type::ReserveResources
         | call::Type::UnreserveResources
