@@ -369,7 +369,7 @@ fn a_subscription_that_is_sent_again_is_one_framework() {
         let events = desk.events(caprock_leader::SessionId(session));
         ids.push(events[0].subscribed.clone().unwrap().framework_id.value);
     }
-    assert_eq!(ids, ["key-0000", "key-0000"]);
+    assert_eq!(ids, ["m1-0000", "m1-0000"]);
     assert_eq!(desk.registry.frameworks().count(), 1);
 }
 

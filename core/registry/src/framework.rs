@@ -21,6 +21,8 @@ pub struct Framework {
     pub info: Arc<FrameworkInfo>,
     pub roles: BTreeSet<Role>,
     pub capabilities: Capabilities,
+    /// Key of the call that created it, by which a repeated one finds it; empty without.
+    pub first_key: Arc<str>,
     /// Roles that want no offers.
     pub suppressed: BTreeSet<Role>,
     pub constraints: Option<Arc<OfferConstraints>>,
@@ -80,6 +82,7 @@ impl Framework {
             roles: roles_of(&info),
             capabilities: Capabilities::from(&info),
             info: Arc::new(info),
+            first_key: Arc::from(""),
             suppressed: BTreeSet::new(),
             constraints: None,
             subscribed: false,
@@ -136,6 +139,7 @@ impl Framework {
             registered_ms: self.registered_at.0,
             reregistered_ms: self.reregistered_at.map(|at| at.0),
             unregistered_ms: self.unregistered_at.map(|at| at.0),
+            first_key: self.first_key.to_string(),
         }
     }
 
@@ -153,6 +157,7 @@ impl Framework {
         framework.deadline = record.deadline_ms.map(Millis);
         framework.reregistered_at = record.reregistered_ms.map(Millis);
         framework.unregistered_at = record.unregistered_ms.map(Millis);
+        framework.first_key = Arc::from(record.first_key.as_str());
         Ok(framework)
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use caprock_model::{AgentId, FrameworkId, Role, validate};
 use caprock_proto::caprock::registry::{SubscribeFramework, entry::Command};
 use caprock_proto::caprock::session::{UpdateFramework, order::Order};
-use caprock_proto::mesos::v1::FrameworkInfo;
 use caprock_proto::mesos::v1::scheduler::{self, call::Subscribe};
+use caprock_proto::mesos::v1::{self, FrameworkInfo};
 use caprock_registry::{Framework, Registry, Rejection};
 
 use crate::call::principal_mismatch;
@@ -62,11 +62,11 @@ impl Office {
                 .principal
                 .clone_from(&caller.principal);
         }
-        let info = &mut subscribe.framework_info;
+        let is_first = is_first(&subscribe);
         if let Some(key) = &caller.idempotency_key
-            && info.id.as_ref().is_none_or(|id| id.value.is_empty())
+            && is_first
         {
-            info.id = Some(id_from_key(key).to_proto());
+            subscribe.framework_info.id = created_by(turn.registry, key);
         }
         if let Err(text) = check_content(&self.config, turn.registry, &subscribe) {
             return refuse(turn, request, &session, &text);
@@ -82,6 +82,7 @@ impl Office {
         if self.is_displaced(&framework, &session) {
             return refuse(turn, request, &session, FAILED_OVER);
         }
+        let first_key = caller.idempotency_key.clone().filter(|_| is_first);
         let known = turn.registry.framework(&framework);
         let before = known.map(|known| Before {
             suppressed: known.suppressed.clone(),
@@ -92,6 +93,7 @@ impl Office {
             info: Some(subscribe.framework_info),
             suppressed_roles: subscribe.suppressed_roles,
             offer_constraints: subscribe.offer_constraints,
+            first_key: first_key.unwrap_or_default(),
         };
         let pending = PendingSubscription {
             request,
@@ -237,10 +239,17 @@ impl Office {
     }
 }
 
-/// A framework that subscribes for the first time gets its id from the key of the call, so
-/// that it is one framework even if the call has to be sent again. It looks like any other.
-fn id_from_key(key: &str) -> FrameworkId {
-    FrameworkId::from(format!("{key}-0000"))
+fn is_first(subscribe: &Subscribe) -> bool {
+    let id = subscribe.framework_info.id.as_ref();
+    id.is_none_or(|id| id.value.is_empty())
+}
+
+/// The framework that a first subscription with this key has created already: a call that
+/// had to be sent again makes no second one.
+fn created_by(registry: &Registry, key: &str) -> Option<v1::FrameworkId> {
+    let mut frameworks = registry.frameworks();
+    let created = frameworks.find(|framework| *framework.first_key == *key)?;
+    Some(created.id.to_proto())
 }
 
 /// Problems with the content of a subscription are no HTTP errors: the stream begins and

@@ -35,6 +35,7 @@ pub(super) fn subscribe(
             let mut framework = Framework::new(id.clone(), info, now);
             framework.update(&subscription);
             framework.subscribed = true;
+            framework.first_key = Arc::from(call.first_key.as_str());
             registry.frameworks.insert_mut(id, Arc::new(framework));
         }
         Err(other) => return Err(other),

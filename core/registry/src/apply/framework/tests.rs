@@ -73,6 +73,7 @@ fn a_subscription_with_a_known_id_replaces_all_but_user_and_checkpoint() {
         info: Some(info),
         suppressed_roles: vec!["ops".to_owned()],
         offer_constraints: Some(OfferConstraints::default()),
+        first_key: "key".to_owned(),
     }));
     let framework = cluster.framework("f1");
     assert!(framework.subscribed);
