@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use caprock_leader::LeaderView;
 use caprock_model::{AgentId, FrameworkId, TaskId};
-use caprock_proto::caprock::registry::{RecordUpdates, entry::Command};
+use caprock_proto::caprock::registry::{RecordUpdates, accept_step, entry::Command};
 use caprock_proto::mesos::v1::TaskStatus;
 use caprock_proto::mesos::v1::master::{Event, event};
 use caprock_registry::{Framework, Task};
@@ -53,6 +53,15 @@ pub(super) fn of(change: &Change, view: &Arc<LeaderView>, shown: Shown) -> Vec<E
         Command::Launch(launch) => {
             let tasks = launch.tasks.iter();
             let ids = tasks.map(|task| (launch.framework_id.as_str(), task.task_id.value.as_str()));
+            maker.tasks_added(ids)
+        }
+        Command::Accept(accept) => {
+            let launches = accept.steps.iter().filter_map(|step| match &step.step {
+                Some(accept_step::Step::Launch(launch)) => Some(launch),
+                Some(accept_step::Step::Operation(_)) | None => None,
+            });
+            let tasks = launches.flat_map(|launch| &launch.tasks);
+            let ids = tasks.map(|task| (accept.framework_id.as_str(), task.task_id.value.as_str()));
             maker.tasks_added(ids)
         }
         Command::RecordUpdates(updates) => maker.updates(updates),
@@ -206,9 +215,11 @@ impl Maker<'_> {
                 return None;
             }
             status.data = None;
+            // What the agent knows beyond this status comes with an event of its own.
+            let state = status.state;
             let mut event = updated(task, Some(status))?;
             if let Some(shown) = &mut event.task_updated {
-                shown.state = update.latest_state;
+                shown.state = state;
             }
             Some(event)
         });
