@@ -200,3 +200,33 @@ fn only_the_store_names_openraft() {
         "openraft outside",
     );
 }
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let path = root().join("docs/specification.md");
+    let text = std::fs::read_to_string(path).expect("the specification");
+    let sources = sources();
+    let exists = |name: &str| {
+        let definition = format!("fn {name}(");
+        sources
+            .iter()
+            .any(|(_, source)| source.contains(&definition))
+    };
+    let mut problems = Vec::new();
+    let promises = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| #"));
+    for promise in promises {
+        let names: Vec<&str> = promise.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            problems.push(format!("no test: {promise}"));
+        }
+        problems.extend(
+            names
+                .iter()
+                .filter(|n| !exists(n))
+                .map(|n| format!("no such test: {n}")),
+        );
+    }
+    assert_none(&problems, "promises without tests");
+}
