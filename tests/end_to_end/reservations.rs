@@ -316,6 +316,7 @@ async fn a_leader_that_dies_amid_reservations_leaves_master_and_agent_of_one_min
             })
             .collect();
         if round > 0 {
+            // Not a wait: in each round the leader dies at another moment of the calls.
             tokio::time::sleep(std::time::Duration::from_millis(3 * round)).await;
         }
         cluster.masters[leader].kill();

@@ -95,10 +95,6 @@ fn row(framework: &response::get_frameworks::Framework, completed: bool) -> Fram
 }
 
 /// The role of a framework that is not MULTI_ROLE.
-#[allow(
-    deprecated,
-    reason = "frameworks without MULTI_ROLE still name their role there"
-)]
 fn role_of(info: &caprock_proto::mesos::v1::FrameworkInfo) -> String {
     info.role().to_owned()
 }

@@ -32,8 +32,8 @@ pub fn call(call: &Call) -> Result<(), String> {
         call::Type::DeactivateAgent => ("deactivate_agent", call.deactivate_agent.is_some()),
         call::Type::ReactivateAgent => ("reactivate_agent", call.reactivate_agent.is_some()),
         call::Type::UpdateQuota => ("update_quota", call.update_quota.is_some()),
-        call::Type::SetQuota => ("set_quota", set_quota(call)),
-        call::Type::RemoveQuota => ("remove_quota", remove_quota(call)),
+        call::Type::SetQuota => ("set_quota", call.set_quota.is_some()),
+        call::Type::RemoveQuota => ("remove_quota", call.remove_quota.is_some()),
         call::Type::Teardown => ("teardown", call.teardown.is_some()),
         call::Type::MarkAgentGone => ("mark_agent_gone", call.mark_agent_gone.is_some()),
         call::Type::Unknown
@@ -56,16 +56,6 @@ pub fn call(call: &Call) -> Result<(), String> {
         | call::Type::GetQuota => return Ok(()),
     };
     if present { Ok(()) } else { Err(missing(name)) }
-}
-
-#[allow(deprecated, reason = "deprecated in Mesos' API, and still called")]
-fn set_quota(call: &Call) -> bool {
-    call.set_quota.is_some()
-}
-
-#[allow(deprecated, reason = "deprecated in Mesos' API, and still called")]
-fn remove_quota(call: &Call) -> bool {
-    call.remove_quota.is_some()
 }
 
 fn missing(field: &str) -> String {
